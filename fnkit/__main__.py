@@ -1,0 +1,5 @@
+"""`python -m fnkit` is the fnkit command."""
+
+from fnkit.cli import main
+
+main()

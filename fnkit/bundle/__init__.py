@@ -1,0 +1,1 @@
+"""Bundles: which files, which wheels, the deterministic zip."""

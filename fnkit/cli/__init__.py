@@ -1,0 +1,46 @@
+"""The fnkit command: a group whose commands are imported when they are used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+# name on the command line -> (module that exports `command`, the one line that `fnkit --help` shows)
+COMMANDS = {
+    "build": ("fnkit.cli.build", "Write one bundle (zip) per function of a graph."),
+    "emulate": ("fnkit.cli.emulate", "Run a graph on this machine from its bundles."),
+    "deploy": ("fnkit.cli.deploy", "Put the bundles of a graph on AWS Lambda."),
+    "invoke": ("fnkit.cli.invoke", "Call a function by its name or URL."),
+    "check": ("fnkit.cli.check", "Report every fault of a graph at once."),
+    "plot": ("fnkit.cli.plot", "Draw a graph as SVG, PNG, Mermaid or DOT."),
+    "router": ("fnkit.cli.router", "Serve a KServe InferenceGraph as KServe's router does."),
+    "condition": ("fnkit.cli.condition", "Try a GJSON condition on a JSON body."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fnkit")
+def main() -> None:
+    """Build streaming model-serving graphs from step classes, run them locally from their bundles, deploy those bundles.
+
+    Exit codes: 0 it worked, 1 it failed, 2 wrong use or a refused configuration.
+    """

@@ -1,0 +1,1 @@
+"""Deploy bundles: desired and remote state, a plan, its execution."""

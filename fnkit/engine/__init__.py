@@ -1,0 +1,1 @@
+"""The engine: compile a flow once, run events through it."""

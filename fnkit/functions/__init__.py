@@ -1,0 +1,1 @@
+"""Functions apart: placement of steps, calls between functions, queues."""

@@ -1,0 +1,1 @@
+"""Settings, loading a user's file, authoring objects."""

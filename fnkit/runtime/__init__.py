@@ -1,0 +1,1 @@
+"""The hosts inside a function: event translation, handler, streaming loop."""

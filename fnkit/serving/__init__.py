@@ -1,0 +1,1 @@
+"""Model serving: router topology, V2 protocol, model runners."""

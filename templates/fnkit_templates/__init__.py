@@ -1,0 +1,1 @@
+"""Files that fnkit copies into bundles and new projects."""
