@@ -15,7 +15,7 @@ from fnkit.errors import FnkitError
 P = ParamSpec("P")
 
 
-def common(function: Callable[Concatenate[Console, P], None]) -> Callable[..., None]:
+def common(function: Callable[Concatenate[Console, P], None]) -> Callable[P, None]:
     """Add `--json`, `-q` and `-v` to a command; it receives a `Console` as its first argument.
 
     A `FnkitError` is shown, not raised: the command leaves with the error's `exit_code`. Ctrl-C leaves with 130.
@@ -30,8 +30,10 @@ def common(function: Callable[Concatenate[Console, P], None]) -> Callable[..., N
     @click.option("-q", "--quiet", is_flag=True, help="Say only results and errors.")
     @click.option("-v", "--verbose", count=True, help="Say more.")
     @functools.wraps(function)
-    def command(*args: P.args, as_json: bool, quiet: bool, verbose: int, **options: P.kwargs) -> None:
-        console = Console(as_json=as_json, verbosity=-1 if quiet else verbose)
+    def command(*args: P.args, **options: P.kwargs) -> None:
+        as_json, quiet, verbose = (options.pop(name) for name in ("as_json", "quiet", "verbose"))
+        assert isinstance(verbose, int)
+        console = Console(as_json=bool(as_json), verbosity=-1 if quiet else verbose)
         try:
             function(console, *args, **options)
         except FnkitError as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 FORMAT = "fnkit.graph/1"
 
@@ -15,7 +15,7 @@ Engine = Literal["async", "sync"]
 StepKind = Literal["task", "queue", "router"]
 FunctionKind = Literal["entry", "step", "child"]
 
-NOTHING: Mapping[str, object] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = MappingProxyType({})  # Any: stands for every kind of empty mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Manifest:
     parameters: Mapping[str, object] = NOTHING
     default_content_type: str = ""
     python: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = NOTHING
 
     @property
     def entry(self) -> Function:
