@@ -17,7 +17,8 @@
     └── MLRunHTTPStatusError          raised by steps to choose the HTTP status, under MLRun's names
         ├── MLRunBadRequestError 400 ... MLRunTimeoutError 504
 
-Every error can say *where* the fault lies and give a *hint* at the remedy; the command line shows both and leaves with `exit_code`.
+Every error can say *where* the fault lies and give a *hint* at the remedy; the command line
+shows both and leaves with `exit_code`.
 """
 
 from __future__ import annotations

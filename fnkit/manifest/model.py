@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 FORMAT = "fnkit.graph/1"
 
@@ -15,8 +14,6 @@ Engine = Literal["async", "sync"]
 StepKind = Literal["task", "queue", "router"]
 FunctionKind = Literal["entry", "step", "child"]
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})  # Any: stands for every kind of empty mapping
-
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -25,7 +22,7 @@ class Route:
     key: str
     target: str = ""
     handler: str = ""
-    args: Mapping[str, object] = NOTHING
+    args: Mapping[str, object] = field(default_factory=dict)
     function: str = ""
 
 
@@ -33,7 +30,7 @@ class Route:
 class Step:
     """One step of a flow.
 
-    *target* says where its class is: `"package.module:Class.Inner"`, `"pickle:NAME"` (a file `NAME.pkl` of the bundle, for classes
+    *target* says where its class is: `"package.module:Class.Inner"`, `"pickle:NAME"` (a file of the bundle, for classes
     of a notebook), or `""` when only *handler* is given. *handler* is a method's name where there is a target, otherwise
     `"package.module:function"`, `"pickle:NAME"` or an expression in parentheses such as `"(event + 1)"`.
     *after* names all predecessors; those of them that close a cycle stand in *cycle_from* too.
@@ -45,7 +42,7 @@ class Step:
     kind: StepKind = "task"
     target: str = ""
     handler: str = ""
-    args: Mapping[str, object] = NOTHING
+    args: Mapping[str, object] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     cycle_from: tuple[str, ...] = ()
     function: str = ""
@@ -72,7 +69,7 @@ class Flow:
     allow_cyclic: bool = False
     max_iterations: int | None = None
     on_error: str = ""
-    options: Mapping[str, object] = NOTHING
+    options: Mapping[str, object] = field(default_factory=dict)
 
     def step(self, name: str) -> Step:
         """Return the step called *name*; KeyError if there is none."""
@@ -93,7 +90,7 @@ class Router:
 class Document:
     """A topology that keeps its own document: `inference_graph` or `gateway`, plain JSON, checked by its own package."""
 
-    spec: Mapping[str, object] = NOTHING
+    spec: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ class Function:
     timeout_s: int = 60
     concurrency: int = 1
     max_environments: int | None = None
-    environment: Mapping[str, str] = NOTHING
+    environment: Mapping[str, str] = field(default_factory=dict)
     streaming: bool = False
 
 
@@ -134,10 +131,10 @@ class Manifest:
     functions: tuple[Function, ...] = ()
     placement: Placement | Literal[""] = ""
     streaming: bool = False
-    parameters: Mapping[str, object] = NOTHING
+    parameters: Mapping[str, object] = field(default_factory=dict)
     default_content_type: str = ""
     python: str = ""
-    labels: Mapping[str, str] = NOTHING
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def entry(self) -> Function:
