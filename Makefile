@@ -1,0 +1,61 @@
+# make demo: see it work. make test: trust it. Both need only Python 3.11 or later and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PYTEST_ARGS ?=
+
+.PHONY: demo test check bench format clean help
+
+help:
+	@echo "make demo    set up, then run the streaming example from its bundles"
+	@echo "make test    set up, then run all tests"
+	@echo "make check   format, lint, types, import layers, build"
+	@echo "make bench   benchmarks against the plain limit and against peers (bench-quick: without peers)"
+
+# One environment, made anew when pyproject.toml changes; the stamp says with which extras it was made.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fnkit needs Python 3.11 or later; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml
+	@echo "setting up $(VENV) ..."
+	@$(BIN)/python -m pip install -q -e '.[demo]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made pyproject.toml
+	@echo "setting up $(VENV) for the tests ..."
+	@$(BIN)/python -m pip install -q -e '.[test]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	@echo "setting up $(VENV) for development ..."
+	@$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	@$(BIN)/python examples/streaming/demo.py
+
+test: $(VENV)/.test
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	rm -rf build/dist
+	$(BIN)/python -m build --outdir build/dist .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks
+
+bench-quick: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks --no-peers --quick
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(VENV) .venv-*
