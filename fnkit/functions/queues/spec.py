@@ -1,0 +1,180 @@
+"""What a queue step asks for: which kind of queue, where it is, and how it is read.
+
+The path chooses the kind::
+
+    ""  "orders"  local://orders          the local queue; on AWS an SQS queue that the deployer makes
+    kafka://broker:9092/topic             Kafka; also a bare topic together with kafka_brokers=
+    sqs://name  https://sqs.../id/name    an SQS queue that exists
+    kinesis://stream                      a Kinesis stream
+    v3io://container/path                 a V3IO stream
+    dummy://                              keeps messages in memory, for tests
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fnkit.functions.queues.message import Retention
+
+QueueKind = Literal["local", "kafka", "sqs", "kinesis", "v3io", "dummy"]
+
+_SCHEMES: Mapping[str, QueueKind] = {
+    "local": "local",
+    "kafka": "kafka",
+    "sqs": "sqs",
+    "kinesis": "kinesis",
+    "v3io": "v3io",
+    "v3ios": "v3io",
+    "dummy": "dummy",
+}
+_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_KNOWN = frozenset(
+    "path shards retention_in_hours trigger_args full_event kafka_brokers kafka_bootstrap_servers group sharding_func"
+    " kafka_producer_options visibility_timeout max_receives batch_size batch_window max_concurrency".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """One queue of a graph.
+
+    *address* is the queue's name, topic, stream or URL; *brokers* are `host:port` (Kafka only).
+    *sharding* chooses the key of a message: the name of a field of the body, a fixed partition, or `""` for the event's own key.
+    *batch_size* and *batch_window_s* bound what one invocation receives; *max_concurrency* how many run at once.
+    """
+
+    name: str
+    kind: QueueKind
+    address: str
+    brokers: tuple[str, ...] = ()
+    group: str = ""
+    shards: int | None = None
+    full_event: bool | None = None
+    sharding: str | int = ""
+    retention: Retention = field(default_factory=Retention)
+    batch_size: int = 10
+    batch_window_s: float = 0.0
+    max_concurrency: int = 4
+    producer_options: Mapping[str, object] = field(default_factory=dict)
+
+
+def read_spec(name: str, args: Mapping[str, object]) -> tuple[QueueSpec | None, tuple[str, ...]]:
+    """Read the arguments *args* of the queue step *name*.
+
+    Returns the spec and no problems, or None and every problem as a sentence.
+    """
+    problems = [f"unknown argument '{key}'; a queue takes {', '.join(sorted(_KNOWN))}" for key in sorted(set(args) - _KNOWN)]
+    if "path" not in args:
+        problems.append("path=<stream path or None> must be specified for queues")
+    path = args.get("path") or ""
+    if not isinstance(path, str):
+        problems.append(f"path must be a string, not {type(path).__name__}")
+        path = ""
+    brokers = _brokers(args, problems)
+    kind, address, brokers = _locate(name, path, brokers, problems)
+    numbers = {key: _number(args, key, low, problems) for key, low in _NUMBERS.items()}
+    if problems:
+        return None, tuple(problems)
+    return _spec(name, args, kind, address, brokers, numbers), ()
+
+
+_NUMBERS = {"shards": 1, "retention_in_hours": 0, "visibility_timeout": 0, "max_receives": 1, "batch_size": 1, "batch_window": 0,
+            "max_concurrency": 1}  # fmt: skip
+
+
+def _spec(
+    name: str,
+    args: Mapping[str, object],
+    kind: QueueKind,
+    address: str,
+    brokers: tuple[str, ...],
+    numbers: Mapping[str, float | None],
+) -> QueueSpec:
+    hours, shards = numbers["retention_in_hours"], numbers["shards"]
+    retention = Retention(
+        visibility_s=_or(numbers["visibility_timeout"], 30.0),
+        max_receives=int(_or(numbers["max_receives"], 3)),
+        retention_s=hours * 3600 if hours else None,
+    )
+    full_event, sharding, options = args.get("full_event"), args.get("sharding_func"), args.get("kafka_producer_options")
+    return QueueSpec(
+        name=name,
+        kind=kind,
+        address=address,
+        brokers=brokers,
+        group=str(args.get("group") or ""),
+        shards=int(shards) if shards else None,
+        full_event=full_event if isinstance(full_event, bool) else None,
+        sharding=sharding if isinstance(sharding, str | int) else "",
+        retention=retention,
+        batch_size=int(_or(numbers["batch_size"], 10)),
+        batch_window_s=_or(numbers["batch_window"], 0.0),
+        max_concurrency=int(_or(numbers["max_concurrency"], 4)),
+        producer_options=options if isinstance(options, Mapping) else {},
+    )
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _brokers(args: Mapping[str, object], problems: list[str]) -> tuple[str, ...]:
+    given = args.get("kafka_brokers") or args.get("kafka_bootstrap_servers") or ()
+    parts = given.split(",") if isinstance(given, str) else given
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        problems.append("kafka_brokers must be a string 'host:port,host:port' or a list of such")
+        return ()
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _locate(name: str, path: str, brokers: tuple[str, ...], problems: list[str]) -> tuple[QueueKind, str, tuple[str, ...]]:
+    scheme, separator, rest = path.partition("://")
+    if separator and scheme in ("http", "https") and (".queue." in rest or "sqs" in rest.split("/", 1)[0]):
+        return "sqs", path, ()
+    if not separator:
+        return ("kafka", path or name, brokers) if brokers else ("local", queue_name(path or name), ())
+    if scheme not in _SCHEMES:
+        problems.append(
+            f"path '{path}' has an unknown scheme; a queue is one of {', '.join(f'{known}://' for known in _SCHEMES)}"
+        )
+        return "local", "", ()
+    kind = _SCHEMES[scheme]
+    if kind == "kafka":
+        return _locate_kafka(path, rest, brokers, problems)
+    if kind == "local":
+        return kind, queue_name(rest or name), ()
+    if kind == "v3io":
+        return kind, path, ()
+    if not rest and kind != "dummy":
+        problems.append(f"path '{path}' names no {'queue' if kind == 'sqs' else 'stream'}")
+    return kind, rest, ()
+
+
+def _locate_kafka(path: str, rest: str, brokers: tuple[str, ...], problems: list[str]) -> tuple[QueueKind, str, tuple[str, ...]]:
+    host, slash, topic = rest.partition("/")
+    if not slash:
+        host, topic = ("", rest) if brokers else (rest, "")
+    found = tuple(part for part in host.split(",") if part) or brokers
+    if not topic:
+        problems.append(f"path '{path}' names no topic; write kafka://broker:9092/topic")
+    if not found:
+        problems.append(f"path '{path}' names no broker; write kafka://broker:9092/topic, or add kafka_brokers=")
+    return "kafka", topic, found
+
+
+def _number(args: Mapping[str, object], key: str, low: int, problems: list[str]) -> float | None:
+    value = args.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
+        problems.append(f"{key} must be a number of at least {low}, not {value!r}")
+        return None
+    return float(value)
+
+
+def queue_name(text: str) -> str:
+    """Return *text* as a name that a file and an SQS queue can have."""
+    return _NAME.sub("-", text).strip("-")[:80] or "queue"
