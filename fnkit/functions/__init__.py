@@ -1,1 +1,18 @@
-"""Functions apart: placement of steps, calls between functions, queues."""
+"""Steps in functions: which step runs where, and how one function calls the steps of another.
+
+::
+
+    placement    which step runs in which function
+    codec        a body and an event as bytes that cross the border
+    frames       the answer of a step as a stream of frames
+    caller       calls a step of another function through the Lambda API
+    eventstream  the framing of InvokeWithResponseStream
+    sigv4        signs requests to AWS
+    queues       what stands between a function and those behind it
+"""
+
+from __future__ import annotations
+
+from fnkit.functions.placement import function_name, place
+
+__all__ = ["function_name", "place"]
