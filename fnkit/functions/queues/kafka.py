@@ -1,0 +1,214 @@
+"""Kafka by confluent-kafka: sends are acknowledged by all in-sync replicas, receives are committed explicitly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+
+from fnkit.functions.queues.local import QueueError
+from fnkit.functions.queues.message import Message
+from fnkit.functions.queues.spec import QueueSpec
+
+_ANY_PARTITION = -1  # the client library chooses by the key
+ACCEPT_S = 10.0  # how long a broker may take to accept a message before the sender is told that it did not
+
+
+class KafkaSender:
+    """Writes to one topic. `send` returns when the broker has acknowledged every message."""
+
+    def __init__(self, spec: QueueSpec) -> None:
+        self._spec = spec
+        self._producer = Producer(
+            {
+                "bootstrap.servers": ",".join(spec.brokers),
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": 1,
+                "message.timeout.ms": int(ACCEPT_S * 1000),
+                "log_level": 2,
+                **spec.producer_options,
+            }
+        )
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Produce *messages*; `QueueError` names the topic, the brokers and what the broker said."""
+        failures: list[str] = []
+
+        def delivered(error: KafkaError | None, _message: object) -> None:
+            if error is not None:
+                failures.append(error.str())
+
+        for message in messages:
+            self._produce(message, delivered)
+        unsent = self._producer.flush(ACCEPT_S + 5)
+        if unsent:
+            self._producer.purge()
+            failures.append(f"no answer within {ACCEPT_S:g} s")
+        if failures:
+            raise self._refused(failures[0])
+
+    def close(self) -> None:
+        """Wait for what is still on its way, for a second at most."""
+        self._producer.flush(1)
+
+    def _produce(self, message: Message, delivered: Callable[[KafkaError | None, object], None]) -> None:
+        headers: list[tuple[str, str | bytes | None]] = [(name, value.encode()) for name, value in message.headers.items()]
+        partition = self._spec.sharding if isinstance(self._spec.sharding, int) else _ANY_PARTITION
+        try:
+            self._producer.produce(
+                self._spec.address, message.body, message.key or None, partition, on_delivery=delivered, headers=headers
+            )
+        except (KafkaException, BufferError) as error:
+            raise self._refused(_reason(error)) from error
+
+    def _refused(self, reason: str) -> QueueError:
+        return QueueError(
+            f"topic '{self._spec.address}' on {','.join(self._spec.brokers)} did not accept a message: {reason}",
+            where=f"queue '{self._spec.name}'",
+            hint="see that the broker is up, that the topic exists, and that the message is not larger than it allows",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a topic, as received."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class KafkaReader:
+    """Reads one topic in a consumer group; nothing is committed until `commit` says that it is done.
+
+    A rebalance takes partitions away between two calls of `receive`; what was received and not committed is received again by
+    their next owner: at least once, never lost. *on_lost* is called with the partitions that are taken away.
+    """
+
+    def __init__(
+        self, spec: QueueSpec, *, group: str, client_id: str = "fnkit", on_lost: Callable[[Sequence[int]], None] | None = None
+    ) -> None:
+        self._spec = spec
+        self._lost = on_lost or (lambda _partitions: None)
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": ",".join(spec.brokers),
+                "group.id": spec.group or group,
+                "client.id": client_id,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "allow.auto.create.topics": True,
+                "session.timeout.ms": 10_000,
+                "log_level": 2,
+            }
+        )
+        self._consumer.subscribe([spec.address], on_revoke=self._revoked, on_lost=self._revoked)
+
+    def receive(self, limit: int, wait_s: float) -> tuple[Record, ...]:
+        """Return up to *limit* records, waiting up to *wait_s* for the first; `QueueError` for what does not pass by itself."""
+        records: list[Record] = []
+        for message in self._consumer.consume(limit, wait_s):
+            error = message.error()
+            if error is None:
+                records.append(_record(message))
+            elif not error.retriable() and error.code() not in _PASSING:
+                raise QueueError(
+                    f"topic '{self._spec.address}' on {','.join(self._spec.brokers)} cannot be read: {error.str()}",
+                    where=f"queue '{self._spec.name}'",
+                )
+        return tuple(records)
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Tell the group that *records* are done: for each partition the offset after the last of them."""
+        after: dict[int, int] = {}
+        for record in records:
+            after[record.partition] = max(after.get(record.partition, 0), record.offset + 1)
+        offsets = [TopicPartition(self._spec.address, partition, offset) for partition, offset in after.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() not in _REBALANCED:  # they belong to another member now, who reads them again
+                raise QueueError(
+                    f"offsets of topic '{self._spec.address}' cannot be committed: {_reason(error)}",
+                    where=f"queue '{self._spec.name}'",
+                ) from error
+
+    def seek_back(self, record: Record) -> None:
+        """Receive *record* and what follows it in its partition again."""
+        self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
+
+    def lag(self) -> int:
+        """Return how many records of the partitions of this member are not committed yet."""
+        total = 0
+        assigned = self._consumer.assignment()
+        for position in self._consumer.committed(assigned, timeout=5) if assigned else ():
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(position.topic, position.partition), timeout=5)
+            total += high - max(position.offset, low)
+        return total
+
+    def close(self) -> None:
+        """Leave the group at once, so that its other members take over without waiting for a timeout."""
+        self._consumer.close()
+
+    def _revoked(self, _consumer: object, partitions: Sequence[TopicPartition]) -> None:
+        self._lost([partition.partition for partition in partitions])
+
+
+# The broker is away or has not made the topic yet: the client library tries again by itself.
+_PASSING = frozenset(
+    {
+        KafkaError._PARTITION_EOF,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+        KafkaError._RESOLVE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+    }
+)
+_REBALANCED = frozenset(
+    {
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError._NO_OFFSET,
+        KafkaError._ASSIGNMENT_LOST,
+    }
+)
+
+
+def _record(message: KafkaMessage) -> Record:
+    _, timestamp = message.timestamp()
+    given = message.headers() or []
+    headers = tuple((name, _bytes(value) or b"") for name, value in (given.items() if isinstance(given, dict) else given))
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        timestamp,
+        _bytes(message.key()),
+        _bytes(message.value()) or b"",
+        headers,
+    )
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.args[0] if error.args else error
+    return cause.str() if isinstance(cause, KafkaError) else str(cause)
+
+
+def open_sender(spec: QueueSpec, environ: Mapping[str, str]) -> KafkaSender:
+    """Open the topic of *spec* for writing; the broker is met at the first send."""
+    del environ
+    return KafkaSender(spec)
