@@ -1,0 +1,153 @@
+"""Find coordinates across the ranks: near the neighbours, never nearer to anything else than allowed.
+
+The positions minimise the weighted squares of the distances to where each seat would like to be, under constraints of the form
+`right - left >= gap` (neighbours in a rank, members in their box, boxes apart). Hildreth's method solves that exactly enough: it
+goes round the constraints and corrects each violated one, remembering how much it has corrected so that it can take it back.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fnkit.project.plot.layering import Layers
+
+_ROUNDS = 36
+_CORRECTIONS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Distances across the ranks in pixels: between seats, and between a box's edge and its members (start holds a title)."""
+
+    between: float
+    box_start: float
+    box_end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """`positions[right] - positions[left] >= gap`."""
+
+    left: str
+    right: str
+    gap: float
+
+
+def space(layers: Layers, rows: Sequence[Sequence[str]], gaps: Gaps, box_sizes: Mapping[str, float]) -> dict[str, float]:
+    """Return the middle of every seat across its rank, and of each island its edges as `UNIT start` and `UNIT end`.
+
+    *box_sizes* are the least extents of the islands (their titles need room).
+    """
+    constraints = _constraints(layers, rows, gaps, box_sizes)
+    links = _links(layers)
+    positions = _spread(_variables(layers), constraints, {})
+    for round_number in range(_ROUNDS):
+        wishes = {key: _wish(key, links, positions) for key in positions}
+        _keep_boxes_tight(layers, wishes, positions, gaps)
+        positions = _solve(wishes, positions, constraints, links, damping=0.5 if round_number else 0.0)
+    return _spread(_variables(layers), constraints, positions)
+
+
+def _variables(layers: Layers) -> list[str]:
+    return [*layers.seats, *(f"{unit} {side}" for unit in layers.islands for side in ("start", "end"))]
+
+
+def _constraints(layers: Layers, rows: Sequence[Sequence[str]], gaps: Gaps, box_sizes: Mapping[str, float]) -> list[Constraint]:
+    found: dict[tuple[str, str], float] = {}
+
+    def require(left: str, right: str, gap: float) -> None:
+        found[left, right] = max(gap, found.get((left, right), gap))
+
+    for key, seat in layers.seats.items():
+        if seat.unit in layers.islands:
+            require(f"{seat.unit} start", key, seat.cross / 2 + gaps.box_start)
+            require(key, f"{seat.unit} end", seat.cross / 2 + gaps.box_end)
+    for unit, size in box_sizes.items():
+        require(f"{unit} start", f"{unit} end", size)
+    for row in rows:
+        for left, right in itertools.pairwise(row):
+            one, other = layers.seats[left], layers.seats[right]
+            if one.unit == other.unit:
+                require(left, right, (one.cross + other.cross) / 2 + _between(layers, left, right, gaps))
+                continue
+            boxed, other_boxed = one.unit in layers.islands, other.unit in layers.islands
+            require(
+                f"{one.unit} end" if boxed else left,
+                f"{other.unit} start" if other_boxed else right,
+                (0 if boxed else one.cross / 2) + (0 if other_boxed else other.cross / 2) + _between(layers, left, right, gaps),
+            )
+    return [Constraint(left, right, gap) for (left, right), gap in found.items()]
+
+
+def _between(layers: Layers, left: str, right: str, gaps: Gaps) -> float:
+    """Arrows may run nearer to each other than boxes stand."""
+    nodes = sum(1 for key in (left, right) if layers.seats[key].node or layers.seats[key].is_label)
+    return gaps.between * (0.45, 0.7, 1.0)[nodes]
+
+
+def _links(layers: Layers) -> dict[str, list[tuple[str, float]]]:
+    """Map each seat to its neighbours along arrows with the weight of that tie: long arrows want to be straight."""
+    links: dict[str, list[tuple[str, float]]] = {key: [] for key in _variables(layers)}
+    for chain in layers.chains:
+        for one, other in zip(chain.seats, chain.seats[1:], strict=False):
+            ends = sum(1 for key in (one, other) if layers.seats[key].node)
+            weight = (8.0, 2.0, 1.0)[ends] * (0.4 if chain.edge.kind == "error" else 1.0)
+            links[other].append((one, weight * (0.1 if chain.loop and ends else 1)))
+            if not (chain.loop and ends):
+                links[one].append((other, weight))
+    return links
+
+
+def _wish(key: str, links: Mapping[str, list[tuple[str, float]]], positions: Mapping[str, float]) -> float:
+    total = sum(weight for _, weight in links[key])
+    return sum(positions[other] * weight for other, weight in links[key]) / total if total else positions[key]
+
+
+def _keep_boxes_tight(layers: Layers, wishes: dict[str, float], positions: Mapping[str, float], gaps: Gaps) -> None:
+    for unit in layers.islands:
+        members = [seat for seat in layers.seats.values() if seat.unit == unit]
+        wishes[f"{unit} start"] = min(positions[seat.key] - seat.cross / 2 for seat in members) - gaps.box_start
+        wishes[f"{unit} end"] = max(positions[seat.key] + seat.cross / 2 for seat in members) + gaps.box_end
+
+
+def _solve(
+    wishes: Mapping[str, float],
+    before: Mapping[str, float],
+    constraints: Sequence[Constraint],
+    links: Mapping[str, list[tuple[str, float]]],
+    damping: float,
+) -> dict[str, float]:
+    """Return positions near *wishes* (and, by *damping*, near where they were *before*) that keep to the constraints."""
+    positions = {key: wish + damping * (before[key] - wish) for key, wish in wishes.items()}
+    weights = {key: sum(weight for _, weight in links[key]) or 0.05 for key in wishes}
+    corrected = [0.0] * len(constraints)
+    for _ in range(_CORRECTIONS):
+        for index, (left, right, gap) in enumerate((c.left, c.right, c.gap) for c in constraints):
+            missing = gap - (positions[right] - positions[left])
+            step = max(missing / (1 / weights[left] + 1 / weights[right]), -corrected[index])
+            if step:
+                corrected[index] += step
+                positions[left] -= step / weights[left]
+                positions[right] += step / weights[right]
+    return positions
+
+
+def _spread(keys: Sequence[str], constraints: Sequence[Constraint], wanted: Mapping[str, float]) -> dict[str, float]:
+    """Return *wanted* with everything pushed towards the end as far as the constraints ask for, exactly."""
+    following: dict[str, list[Constraint]] = {key: [] for key in keys}
+    open_before = dict.fromkeys(keys, 0)
+    for constraint in constraints:
+        following[constraint.left].append(constraint)
+        open_before[constraint.right] += 1
+    positions = {key: wanted.get(key, 0.0) for key in keys}
+    ready = [key for key in keys if not open_before[key]]
+    while ready:
+        key = ready.pop()
+        for constraint in following[key]:
+            positions[constraint.right] = max(positions[constraint.right], positions[key] + constraint.gap)
+            open_before[constraint.right] -= 1
+            if not open_before[constraint.right]:
+                ready.append(constraint.right)
+    return positions
