@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fnkit.project.plot.diagram import Edge
 
 Point = tuple[float, float]
+_STRAIGHT = 6.0  # pixels that the end of an arrow may be beside the middle of a node
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +39,47 @@ def straight_curve(source: Port, target: Port, lanes: Sequence[tuple[tuple[float
     for (begin, end), cross in lanes:
         stops += [(begin, cross), (end, cross)]
     stops.append((target.main - target.length / 2, target.cross))
+    return _through(stops)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopEnd:
+    """How a loop meets a node: at its side across the ranks, *offset* from the middle; or at the face that looks along them."""
+
+    offset: float
+    at_face: bool
+
+
+def loop_curve(source: Port, target: Port, stops: Sequence[Point], ends: tuple[LoopEnd, LoopEnd]) -> list[Point]:
+    """Return the curve of an arrow against the ranks: from *source*, along the lane of *stops*, to *target*."""
+    backwards = -1.0 if source.main >= target.main else 1.0
+    leaving, coming = ends
+    if leaving.at_face and coming.at_face:
+        return _through([_face(source, backwards), *stops[1:-1], _face(target, -backwards)])
+    start = _face(source, backwards) if leaving.at_face else _side(source, -backwards * leaving.offset, stops[0][1])
+    end = _face(target, -backwards) if coming.at_face else _side(target, -backwards * coming.offset, stops[-1][1])
+    reach = backwards * min(24.0, abs(start[0] - end[0]) / 2)
+    lane = list(stops)
+    lane[0:1] = [] if leaving.at_face else [(start[0] + reach, stops[0][1])]
+    lane[-1:] = [] if coming.at_face else [(end[0] - reach, stops[-1][1])]
+    if len(stops) == 1:
+        lane = [(start[0] + reach, stops[0][1]), (end[0] - reach, stops[0][1])]
+    points = _through([start, *lane]) if leaving.at_face else [start, *_turn(start, lane[0]), *_through(lane)[1:]]
+    return [*points, *(_along(lane[-1], end) if coming.at_face else _turn(end, lane[-1], inwards=True))]
+
+
+def _through(stops: Sequence[Point]) -> list[Point]:
+    """Return the curve through *stops*; where two of them nearly make a straight line it is one."""
     points = [stops[0]]
-    for one, other in itertools.pairwise(stops):
-        points += _along(one, other)
+    for _, other in pairwise(stops):
+        here = points[-1]
+        points += _along(here, (other[0], here[1]) if abs(other[1] - here[1]) < _STRAIGHT else other)
     return points
 
 
-def loop_curve(source: Port, target: Port, stops: Sequence[Point], offsets: tuple[float, float]) -> list[Point]:
-    """Return the curve that leaves *source* sideways, runs through *stops* and comes to *target* sideways.
-
-    *offsets* say how far from the nodes' middles it leaves and arrives.
-    """
-    backwards = -1.0 if source.main >= target.main else 1.0
-    start = _side(source, -backwards * offsets[0], stops[0][1])
-    end = _side(target, -backwards * offsets[1], stops[-1][1])
-    reach = min(24.0, abs(start[0] - end[0]) / 2)
-    first = (start[0] + backwards * reach, stops[0][1])
-    last = (end[0] - backwards * reach, stops[-1][1])
-    points = [start, *_turn(start, first)]
-    here = first
-    for stop in [*stops[1:-1], last]:
-        points += _along(here, stop)
-        here = stop
-    return [*points, *_turn(end, last, inwards=True)]
+def _face(node: Port, direction: float) -> Point:
+    """Return a point on the face of *node* that looks that way, beside where other arrows meet it."""
+    return node.main + direction * node.length / 2, node.cross + min(11.0, node.breadth / 4)
 
 
 def _side(node: Port, offset: float, lane: float) -> Point:

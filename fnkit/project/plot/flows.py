@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fnkit.manifest.model import Flow, Function, Manifest, Route, Router, Step
 from fnkit.project.plot.diagram import FAULT, START, Diagram, Edge, Group, GroupKind, Node, NodeKind, Row
@@ -26,7 +27,8 @@ def flow_diagram(manifest: Manifest, flow: Flow) -> Diagram:
 def router_diagram(manifest: Manifest, router: Router) -> Diagram:
     """Return the diagram of *router*: the start node and the router with its routes."""
     boxes = _function_of_steps(manifest, (router.step,))
-    node = _step_node(router.step, boxes, is_handler=False)
+    node = replace(_step_node(router.step, boxes, is_handler=False), id=router.step.name or "router")
+    node = node if node.title else replace(node, title=manifest.name)
     edges = (Edge(START, node.id),)
     summary = _summary(manifest, len(router.step.routes), noun="route")
     return Diagram(manifest.name, summary, (Node(START, "start", "start"), node), edges, _groups(manifest, boxes))
@@ -54,7 +56,7 @@ def _groups(manifest: Manifest, boxes: Mapping[str, str]) -> tuple[Group, ...]:
 
 def _group(function: Function) -> Group:
     kind: GroupKind = function.kind
-    note = {"entry": "entry function", "child": "child function", "step": "function"}[function.kind]
+    note = {"entry": "entry function", "child": "child function", "step": ""}[function.kind]
     return Group(function.name, function.name, kind, note)
 
 

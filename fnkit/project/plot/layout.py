@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from fnkit.project.plot.curves import Curve, Port, loop_curve, straight_curve
+from fnkit.project.plot.curves import Curve, LoopEnd, Port, loop_curve, straight_curve
 from fnkit.project.plot.diagram import Diagram, Edge
 from fnkit.project.plot.layering import Layers, Seat, layer
 from fnkit.project.plot.ordering import order
@@ -167,31 +167,48 @@ def _box(
 
 
 def _curves(layers: Layers, cross: Mapping[str, float], columns: list[tuple[float, float]], frame: Frame) -> tuple[Curve, ...]:
-    ports = _loop_ports(layers)
+    ports = _loop_ports(layers, cross)
     curves = []
     for index, chain in enumerate(layers.chains):
         seats = [layers.seats[key] for key in chain.seats]
         stops = [(sum(columns[seat.rank]) / 2, cross[seat.key]) for seat in seats]
         source, target = (Port(*stop, seat.main, seat.cross) for stop, seat in ((stops[0], seats[0]), (stops[-1], seats[-1])))
         if chain.loop:
-            pieces = loop_curve(source, target, stops[1:-1], ports[index])
+            points = loop_curve(source, target, stops[1:-1], ports[index])
         else:
-            lanes = [(columns[seat.rank], cross[seat.key]) for seat in seats[1:-1]]
-            pieces = straight_curve(source, target, lanes)
-        curves.append(Curve(chain.edge, tuple(frame.point(*point) for point in pieces)))
+            points = straight_curve(source, target, [(columns[seat.rank], cross[seat.key]) for seat in seats[1:-1]])
+        curves.append(Curve(chain.edge, tuple(frame.point(*point) for point in points)))
     return tuple(curves)
 
 
-def _loop_ports(layers: Layers) -> dict[int, tuple[float, float]]:
-    """Return, for each loop, how far beside the middle it leaves its source and reaches its target."""
+def _loop_ports(layers: Layers, cross: Mapping[str, float]) -> dict[int, tuple[LoopEnd, LoopEnd]]:
+    """Return how each loop meets its source and its target.
+
+    Between neighbouring ranks it goes straight from face to face; so does an end that has another node between it and the lane.
+    """
     used: dict[tuple[str, str], int] = {}
     ports = {}
     for index, chain in enumerate(layers.chains):
-        if chain.loop:
-            leaving = used[chain.edge.source, "out"] = used.get((chain.edge.source, "out"), 0) + 1
-            coming = used[chain.edge.target, "in"] = used.get((chain.edge.target, "in"), 0) + 1
-            ports[index] = (2.0 + 10 * leaving, -2.0 - 10 * coming)
+        if not chain.loop:
+            continue
+        source, target = layers.seats[chain.edge.source], layers.seats[chain.edge.target]
+        direct = abs(source.rank - target.rank) == 1
+        ends = []
+        for way, seat, lane in (("out", source, chain.seats[1]), ("in", target, chain.seats[-2])):
+            at_face = source is not target and (direct or _is_blocked(layers, cross, seat, cross[lane]))
+            number = used[seat.node, way] = used.get((seat.node, way), 0) + (0 if at_face else 1)
+            ends.append(LoopEnd((2.0 + 10 * number) * (1 if way == "out" else -1), at_face))
+        ports[index] = (ends[0], ends[1])
     return ports
+
+
+def _is_blocked(layers: Layers, cross: Mapping[str, float], seat: Seat, lane: float) -> bool:
+    """Tell whether another node of the rank lies between *seat* and *lane*."""
+    low, high = sorted((cross[seat.key], lane))
+    return any(
+        other.node and other.rank == seat.rank and other is not seat and low < cross[other.key] < high
+        for other in layers.seats.values()
+    )
 
 
 def _moved_to_origin(

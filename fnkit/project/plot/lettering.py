@@ -24,7 +24,7 @@ def width(text: str, size: float, *, bold: bool = False, mono: bool = False) -> 
     if mono:
         return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text) * _MONO * size
     units = sum(_WIDTHS.get(letter) or (1000 if east_asian_width(letter) in "WF" else 600) for letter in text)
-    return units / 1000 * size * _SLACK * (1.06 if bold else 1)
+    return units / 1000 * size * _SLACK * (1.16 if bold else 1)
 
 
 def cut(text: str, letters: int) -> str:

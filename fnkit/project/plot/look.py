@@ -115,7 +115,7 @@ def group_title(group: Group) -> str:
 def group_width(group: Group) -> float:
     """Return the width of a box's title with its note and margins."""
     note = width(group.note, 10.5) + 10 if group.note else 0
-    return width(group_title(group), GROUP_SIZE, bold=True) + note + 24
+    return width(group_title(group), GROUP_SIZE, bold=True) + note + 28
 
 
 def group_colours(diagram: Diagram) -> dict[str, tuple[str, str]]:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from fnkit.project.plot.layering import Layers
 
-_ROUNDS = 36
+_ROUNDS = 120
 _CORRECTIONS = 30
+_LIGHT = 0.05  # the weight of what gives way: boxes, and the lanes of loops
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,15 @@ def space(layers: Layers, rows: Sequence[Sequence[str]], gaps: Gaps, box_sizes: 
     """
     constraints = _constraints(layers, rows, gaps, box_sizes)
     links = _links(layers)
+    lanes = [chain.seats[1:-1] for chain in layers.chains if chain.loop]
+    weights = {key: sum(weight for _, weight in near) or _LIGHT for key, near in links.items()}
+    weights.update((key, _LIGHT) for lane in lanes for key in lane)
     positions = _spread(_variables(layers), constraints, {})
     for round_number in range(_ROUNDS):
-        wishes = {key: _wish(key, links, positions) for key in positions}
+        wishes = _wishes(rows if round_number % 2 else rows[::-1], links, positions)
         _keep_boxes_tight(layers, wishes, positions, gaps)
-        positions = _solve(wishes, positions, constraints, links, damping=0.5 if round_number else 0.0)
+        _keep_lanes_straight(lanes, constraints, wishes, positions)
+        positions = _solve(wishes, constraints, weights)
     return _spread(_variables(layers), constraints, positions)
 
 
@@ -100,9 +105,17 @@ def _links(layers: Layers) -> dict[str, list[tuple[str, float]]]:
     return links
 
 
-def _wish(key: str, links: Mapping[str, list[tuple[str, float]]], positions: Mapping[str, float]) -> float:
-    total = sum(weight for _, weight in links[key])
-    return sum(positions[other] * weight for other, weight in links[key]) / total if total else positions[key]
+def _wishes(
+    rows: Sequence[Sequence[str]], links: Mapping[str, list[tuple[str, float]]], positions: Mapping[str, float]
+) -> dict[str, float]:
+    """Return where each seat would like to be: in the weighted middle of its neighbours, rank after rank."""
+    wishes = dict(positions)
+    for row in rows:
+        for key in row:
+            total = sum(weight for _, weight in links[key])
+            if total:
+                wishes[key] = sum(wishes[other] * weight for other, weight in links[key]) / total
+    return wishes
 
 
 def _keep_boxes_tight(layers: Layers, wishes: dict[str, float], positions: Mapping[str, float], gaps: Gaps) -> None:
@@ -112,16 +125,22 @@ def _keep_boxes_tight(layers: Layers, wishes: dict[str, float], positions: Mappi
         wishes[f"{unit} end"] = max(positions[seat.key] + seat.cross / 2 for seat in members) + gaps.box_end
 
 
-def _solve(
-    wishes: Mapping[str, float],
-    before: Mapping[str, float],
+def _keep_lanes_straight(
+    lanes: Sequence[Sequence[str]],
     constraints: Sequence[Constraint],
-    links: Mapping[str, list[tuple[str, float]]],
-    damping: float,
-) -> dict[str, float]:
-    """Return positions near *wishes* (and, by *damping*, near where they were *before*) that keep to the constraints."""
-    positions = {key: wish + damping * (before[key] - wish) for key, wish in wishes.items()}
-    weights = {key: sum(weight for _, weight in links[key]) or 0.05 for key in wishes}
+    wishes: dict[str, float],
+    positions: Mapping[str, float],
+) -> None:
+    """Let every loop run straight, as near to the nodes as the widest of them allows."""
+    for lane in lanes:
+        nearest = [positions[c.left] + c.gap for c in constraints if c.right in lane]
+        if nearest:
+            wishes.update(dict.fromkeys(lane, max(nearest)))
+
+
+def _solve(wishes: Mapping[str, float], constraints: Sequence[Constraint], weights: Mapping[str, float]) -> dict[str, float]:
+    """Return positions as near to *wishes* as the constraints allow."""
+    positions = dict(wishes)
     corrected = [0.0] * len(constraints)
     for _ in range(_CORRECTIONS):
         for index, (left, right, gap) in enumerate((c.left, c.right, c.gap) for c in constraints):

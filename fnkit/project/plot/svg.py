@@ -7,7 +7,7 @@ from math import hypot
 from xml.sax.saxutils import escape, quoteattr
 
 from fnkit.project.plot.curves import Curve, Point
-from fnkit.project.plot.diagram import Diagram, Group
+from fnkit.project.plot.diagram import Diagram
 from fnkit.project.plot.layout import Layout, Rankdir, Rect, lay_out
 from fnkit.project.plot.lettering import cut, width
 from fnkit.project.plot.look import (
@@ -68,6 +68,7 @@ def _document(diagram: Diagram, layout: Layout, cards: dict[str, Card]) -> str:
         f'<g transform="translate({_MARGIN + (wide - layout.width) / 2:.1f} {_MARGIN + _HEADER - 14:.1f})">',
         *_boxes(diagram, layout),
         *(_arrow(curve) for curve in layout.curves),
+        *_box_titles(diagram, layout),
         *_labels(layout),
         *(_node(cards[key], rect) for key, rect in layout.nodes.items()),
         "</g>",
@@ -79,23 +80,29 @@ def _document(diagram: Diagram, layout: Layout, cards: dict[str, Card]) -> str:
 
 def _boxes(diagram: Diagram, layout: Layout) -> Iterable[str]:
     colours = group_colours(diagram)
+    titles = {group.id: group.title for group in diagram.groups}
+    for group_id, rect in layout.boxes:
+        box = _rect(rect, 10, Palette(*colours[group_id]), extra=' stroke-width="1.2"')
+        yield f'<g class="function"><title>{escape(titles[group_id])}</title>{box}</g>'
+
+
+def _box_titles(diagram: Diagram, layout: Layout) -> Iterable[str]:
+    """Write the boxes' titles over the arrows, each on a patch of its box's colour."""
+    colours = group_colours(diagram)
     groups = {group.id: group for group in diagram.groups}
     for group_id, rect in layout.boxes:
-        fill, line = colours[group_id]
-        yield f'<g class="function"><title>{escape(groups[group_id].title)}</title>'
-        yield _rect(rect, 10, Palette(fill, line), extra=' stroke-width="1.2" fill-opacity="0.75"')
-        yield from _box_title(groups[group_id], rect, line)
-        yield "</g>"
+        group, (fill, line) = groups[group_id], colours[group_id]
+        fits = group_width(group) <= rect.width + 4
+        short = group_title(group) if fits else cut(group_title(group), max(6, int((rect.width - 16) / (GROUP_SIZE * 0.66))))
+        wide = min(rect.width - 16, group_width(group) - 20)
+        yield f'<rect x="{rect.x + 9:.1f}" y="{rect.y + 6:.1f}" width="{wide:.1f}" height="17" rx="4" fill="{fill}"/>'
+        yield _box_title(short, group.note if fits else "", rect, line)
 
 
-def _box_title(group: Group, rect: Rect, line: str) -> Iterable[str]:
-    title = group_title(group)
-    room = int((rect.width - 16) / (GROUP_SIZE * 0.62))
-    short = title if group_width(group) <= rect.width + 4 else cut(title, max(6, room))
-    yield _text(short, rect.x + 12, rect.y + 19, size=GROUP_SIZE, bold=True, colour=_darker(line))
-    note_x = rect.x + 12 + width(short, GROUP_SIZE, bold=True) + 8
-    if group.note and note_x + width(group.note, 10.5) <= rect.x + rect.width:
-        yield _text(group.note, note_x, rect.y + 19, size=10.5, colour=MUTED)
+def _box_title(title: str, note: str, rect: Rect, line: str) -> str:
+    text = _text(title, rect.x + 12, rect.y + 19, size=GROUP_SIZE, bold=True, colour=_darker(line))
+    remark = f'<tspan dx="8" font-size="10.5" font-weight="400" fill="{MUTED}">{escape(note)}</tspan>' if note else ""
+    return text.replace("</text>", f"{remark}</text>")
 
 
 def _arrow(curve: Curve) -> str:
