@@ -43,8 +43,8 @@ def _function_of_steps(manifest: Manifest, steps: tuple[Step, ...]) -> Mapping[s
     known = {function.name for function in manifest.functions}
     homes: dict[str, str] = {}
     for step in steps:
-        home = placed.get(step.name) or step.function or entry
-        if home in known and step.kind != "queue":
+        home = placed.get(step.name) or (step.function if step.function in known else entry)
+        if home and step.kind != "queue":
             homes[step.name] = home
     return homes
 
