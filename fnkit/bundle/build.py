@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from fnkit.errors import UsageError
 from fnkit.functions import place
 from fnkit.manifest import Manifest, Placement
 from fnkit.project.loaded import Loaded
+
+_OLDEST = "3.11"
 
 
 def _say_nothing(_text: str) -> None:
@@ -59,7 +62,7 @@ def build(
     if placement:
         chosen = replace(chosen, placement=placement)
     loaded = project.load(target) if isinstance(target, str) else target
-    python = chosen.python or loaded.settings.python or running_python()
+    python = choose_python(chosen.python or loaded.settings.python)
     where = Target(python, choose_platform(chosen.platform, for_cloud=chosen.for_cloud), loaded.root)
     manifest = place_manifest(loaded, chosen.placement, python)
     compiler = find_compiler(python, open_cache())
@@ -68,6 +71,16 @@ def build(
     if any(plan.requirements for plan in plans):
         installer = CachingInstaller(find_tool(), compiler, report, refresh=chosen.refresh)
     return Build(manifest, write_bundles(plans, out, installer=installer, compiler=compiler))
+
+
+def choose_python(version: str) -> str:
+    """Return *version*, or that of the running interpreter for an empty text. UsageError if fnkit cannot run on it."""
+    version = version or running_python()
+    if re.fullmatch(r"3\.[1-9]\d+", version) is None or version < _OLDEST:
+        raise UsageError(
+            f"{version!r} is no Python version for a bundle", where="--python", hint=f"give it as X.Y, from {_OLDEST} on"
+        )
+    return version
 
 
 def place_manifest(loaded: Loaded, placement: str, python: str) -> Manifest:

@@ -10,7 +10,7 @@ from pathlib import Path
 from fnkit.bundle.archive import Packed, pack_all, write_archive
 from fnkit.bundle.bytecode import Compiled, Compiler, Fault, bytecode_name
 from fnkit.bundle.installer import Installer
-from fnkit.bundle.model import MAX_UNZIPPED, Bundle, BundlePlan
+from fnkit.bundle.model import MAX_DIRECT_UPLOAD, MAX_UNZIPPED, Bundle, BundlePlan
 from fnkit.errors import BundleError
 
 INDEX_FORMAT = "fnkit.bundles/1"
@@ -46,8 +46,12 @@ def _write(plan: BundlePlan, out: Path, installer: Installer, compiler: Compiler
     _refuse_clashes(plan, files, installed)
     path = out / f"{plan.function.name}.zip"
     written = write_archive(path, entries)
-    warnings = (*plan.warnings, *_missing(plan, installed))
-    return Bundle(plan.function, path, written.sha256, written.size, written.unzipped_size, warnings)
+    warnings = [*plan.warnings, *_missing(plan, installed)]
+    if compiler.interpreter is None:
+        warnings.append(f"no Python {compiler.python} is at hand, so the bundles hold no bytecode and start more slowly")
+    if written.size > MAX_DIRECT_UPLOAD:
+        warnings.append(f"{path.name} is {written.size / 2**20:.0f} MB: above 50 MB it is deployed through S3")
+    return Bundle(plan.function, path, written.sha256, written.size, written.unzipped_size, tuple(warnings))
 
 
 def _sources(plans: Sequence[BundlePlan]) -> Mapping[str, bytes]:

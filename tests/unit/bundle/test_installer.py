@@ -155,7 +155,8 @@ def test_pip_and_uv_give_the_same_files(tmp_path: Path) -> None:
     if not find_uv():
         pytest.skip("uv is not installed")
     results = []
-    for number, tool in enumerate((Pip(), Uv(find_uv()))):
+    tools: tuple[Tool, Tool] = (Pip(), Uv(find_uv()))
+    for number, tool in enumerate(tools):
         (tmp_path / str(number)).mkdir()
         bench = Bench(tmp_path / str(number), tool)
         make_wheel(bench.wheels, "alpha", {"alpha/__init__.py": "x = 1\n", "alpha/data.txt": "d"})
