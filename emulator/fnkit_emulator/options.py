@@ -1,0 +1,56 @@
+"""What can be chosen when the emulator is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Literal
+
+from fnkit.errors import UsageError
+
+Runtime = Literal["own", "managed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to emulate.
+
+    *port* 0 lets the system pick one. *runtime* "managed" runs the real `awslambdaric` in each environment. With *fork* False every
+    environment is a fresh interpreter. *environment* is added to the functions' own variables. *max_environments* bounds the
+    environments of a function that sets no limit of its own. *idle_s*: an environment without work is ended after it. *drain_s*: how
+    long requests in flight may take to finish at the end. *retry_delays_s*: pauses before the retries of asynchronous invocations.
+    *stall_s*: how long an environment whose client has left may take to ask for its next event before it is replaced.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    runtime: Runtime = "own"
+    fork: bool = True
+    region: str = "us-east-1"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    max_environments: int = 100
+    idle_s: float = 600.0
+    drain_s: float = 30.0
+    exit_with_stdin: bool = False
+    retry_delays_s: tuple[float, ...] = (1.0, 2.0)
+    stall_s: float = 3.0
+    memory_watch_s: float = 0.1
+
+
+def check_host(host: str) -> str:
+    """Return the loopback address that *host* names; UsageError for every other one."""
+    name = host.strip("[]")
+    if name == "localhost":
+        return "127.0.0.1"
+    try:
+        loopback = ip_address(name).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise UsageError(
+            f"the emulator does not listen on {host!r}",
+            where="--host",
+            hint="it runs whatever it is sent, so it listens on loopback only: 127.0.0.1, localhost or ::1",
+        )
+    return name

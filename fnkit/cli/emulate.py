@@ -1,0 +1,148 @@
+"""`fnkit emulate`: run a graph on this machine from its bundles."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from fnkit import bundle
+from fnkit.cli.console import Console
+from fnkit.cli.options import common
+from fnkit.errors import EmulatorError, UsageError
+
+if TYPE_CHECKING:
+    from fnkit_emulator import Happening, Options
+
+_PACKAGES = {"gunicorn", "uvicorn", "uvicorn_worker", "httptools"}
+
+
+@click.command("emulate")
+@click.argument("target")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port to listen on; 0: any free one."
+)
+@click.option(
+    "--placement",
+    type=click.Choice(["step", "declared", "fused"]),
+    help="Which step runs in which function, instead of the settings'.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["own", "managed"]),
+    default="own",
+    show_default=True,
+    help="What runs inside an environment: fnkit's own loop, or the real awslambdaric.",
+)
+@click.option("--no-fork", is_flag=True, help="Start each environment as a fresh interpreter instead of forking a prepared one.")
+@click.option(
+    "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Variable for every function; without a value: this shell's."
+)
+@click.option(
+    "--max-environments",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Most environments of a function without its own limit.",
+)
+@click.option(
+    "--idle", type=click.FloatRange(0.1), default=600.0, show_default=True, help="Seconds after which an idle environment ends."
+)
+@click.option(
+    "--drain",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Seconds that requests may take to finish at the end.",
+)
+@click.option("--exit-with-stdin", is_flag=True, help="End when standard input ends, so that nothing outlives a parent process.")
+@common
+def command(
+    console: Console,
+    target: str,
+    host: str,
+    port: int,
+    placement: str | None,
+    runtime: str,
+    no_fork: bool,
+    env: tuple[str, ...],
+    max_environments: int,
+    idle: float,
+    drain: float,
+    exit_with_stdin: bool,
+) -> None:
+    """Build TARGET and run it on this machine: function URLs with streaming, and the Lambda API.
+
+    TARGET is a Python file, a project folder, a graph's YAML, or a folder that `fnkit build` wrote. Ctrl-C lets requests in flight
+    finish; a second one does not.
+
+    With --json the first line is {"event": "ready", "url": ..., "functions": {NAME: URL}}; then a line per log line and invocation.
+
+    Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 it could not start (the port is in use), 2 wrong use or a refused graph.
+    """
+    emulator = _emulator()
+    options = emulator.Options(
+        host=host,
+        port=port,
+        runtime=cast(Any, runtime),  # click has checked the choice
+        fork=not no_fork,
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        environment=read_variables(env, os.environ),
+        max_environments=max_environments,
+        idle_s=idle,
+        drain_s=drain,
+        exit_with_stdin=exit_with_stdin,
+    )
+    run(console, target, placement, options, emulator)
+
+
+def run(console: Console, target: str, placement: str | None, options: Options, emulator: Any) -> None:
+    """Build *target* into a folder for the time being, and serve it."""
+    with tempfile.TemporaryDirectory(prefix="fnkit-build-") as folder:
+        built = bundle.build(target, Path(folder), placement=placement, report=console.detail)
+        for warning in built.warnings:
+            console.say(f"warning: {warning}")
+
+        def tell(happening: Happening) -> None:
+            event = happening.as_event()
+            if console.verbosity < 0 and event["event"] not in ("ready", "failure"):
+                return
+            console.result(emulator.as_text(happening), **event)
+
+        emulator.serve(built, options, tell)
+
+
+def read_variables(given: tuple[str, ...], shell: Any) -> dict[str, str]:
+    """Return the variables that *given* ("NAME=VALUE", or "NAME" for the value in *shell*) name; UsageError lists the faults."""
+    variables, unknown = {}, []
+    for one in given:
+        name, equals, value = one.partition("=")
+        if equals and name:
+            variables[name] = value
+        elif name in shell:
+            variables[name] = shell[name]
+        else:
+            unknown.append(name or one)
+    if unknown:
+        raise UsageError(
+            f"no value for {', '.join(unknown)}", where="--env", hint="set it in this shell, or give a value: --env NAME=VALUE"
+        )
+    return variables
+
+
+def _emulator() -> Any:
+    """Import the emulator, which needs the packages of the `emulator` extra."""
+    if not hasattr(os, "fork"):
+        raise EmulatorError(f"the emulator does not run on {sys.platform}", hint="use Linux, macOS or WSL")
+    try:
+        return import_module("fnkit_emulator")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _PACKAGES:
+            raise
+        raise EmulatorError(f"the emulator needs {error.name}", hint="pip install 'fnkit[emulator]'") from error
