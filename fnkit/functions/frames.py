@@ -4,12 +4,13 @@ AWS does not keep the borders of chunks, so each frame carries its length: `[kin
 
 ::
 
-    H  head    JSON: {"streaming": bool}; always the first
+    H  head    JSON: {"streaming": bool, "many": bool}; always the first
     C  chunk   [outlets length u16][outlets, JSON][body as in `codec`]; length 65535 and no outlets means: to all next steps
     E  end     nothing; always the last where all went well
     F  fault   JSON: {"type", "message", "stack"}; always the last where it did not
 
-A plain answer is a head, one chunk and an end, or a head and a fault. A stream that stops before `E` or `F` was cut off.
+A plain answer is a head, one chunk and an end, or a head and a fault; where it is *many*, it has a chunk for each body. A stream
+that stops before `E` or `F` was cut off.
 Where a function can answer only with JSON, the frames travel as `{"fnkit": "<base64>"}`; the first byte tells which it is.
 """
 
@@ -36,6 +37,7 @@ class StepHead:
     """The beginning of an answer."""
 
     streaming: bool
+    many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ def render_frame(frame: StepFrame) -> bytes:
         case StepChunk(body, outlets):
             names = dumps(outlets, separators=(",", ":")).encode()
             return _HEAD.pack(b"C", 2 + len(names) + len(body)) + _OUTLETS.pack(len(names)) + names + body
-        case StepHead(streaming):
-            return _render(b"H", dumps({"streaming": streaming}).encode())
+        case StepHead(streaming, many):
+            return _render(b"H", dumps({"streaming": streaming, "many": many}).encode())
         case StepEnd():
             return _render(b"E", b"")
         case StepFault(kind, message, stack):
@@ -117,7 +119,7 @@ def _parse(kind: bytes, content: bytes) -> StepFrame:
             return StepEnd()
         fields = loads(content)
         if kind == b"H":
-            return StepHead(bool(fields["streaming"]))
+            return StepHead(bool(fields["streaming"]), bool(fields.get("many")))
         return StepFault(str(fields["type"]), str(fields["message"]), tuple(map(str, fields["stack"])))
     except (ValueError, KeyError, TypeError) as error:
         raise InvokeError("a frame of the step's answer cannot be read") from error

@@ -1,7 +1,7 @@
 """Sign requests to AWS (Signature Version 4), with the standard library alone.
 
-The signature covers method, path, query, headers and the hash of the body. The key is derived from secret, day, region and service,
-and is good for that day: it is kept. The rules are AWS's "Create a signed AWS API request".
+The signature covers method, path, query, headers and the hash of the body. The key is derived from secret, day, region and
+service, and is good for that day: it is kept. The rules are those of "Create a signed AWS API request".
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ CHUNKS = st.builds(StepChunk, st.binary(max_size=200), st.none() | st.lists(st.t
 LAST = st.just(StepEnd()) | st.builds(StepFault, st.text(), st.text(), st.lists(st.text(), max_size=2).map(tuple))
 
 
-@given(st.booleans(), st.lists(CHUNKS, max_size=5), LAST, st.integers(min_value=1, max_value=30))
-def test_frames_survive_any_cut(streaming: bool, chunks: list[StepChunk], last: StepFrame, size: int) -> None:
-    frames: list[StepFrame] = [StepHead(streaming), *chunks, last]
+@given(st.booleans(), st.booleans(), st.lists(CHUNKS, max_size=5), LAST, st.integers(min_value=1, max_value=30))
+def test_frames_survive_any_cut(streaming: bool, many: bool, chunks: list[StepChunk], last: StepFrame, size: int) -> None:
+    frames: list[StepFrame] = [StepHead(streaming, many), *chunks, last]
     wire = b"".join(map(render_frame, frames))
     reader = FrameReader()
 
@@ -28,7 +28,7 @@ def test_frames_survive_any_cut(streaming: bool, chunks: list[StepChunk], last: 
 def test_a_stream_that_stops_early_is_not_finished() -> None:
     reader = FrameReader()
 
-    list(reader.feed(render_frame(StepHead(True)) + render_frame(StepChunk(b"j1"))))
+    list(reader.feed(render_frame(StepHead(streaming=True)) + render_frame(StepChunk(b"j1"))))
 
     assert not reader.finished
 

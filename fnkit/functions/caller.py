@@ -1,0 +1,182 @@
+"""Call a step that runs in another function, as if it ran here.
+
+The event travels in an envelope, `{"fnkit": {"step": NAME, "key": KEY, "event": {...}}}`; the answer comes back as frames. Throttles,
+server errors and broken connections are tried again, with growing and random pauses, as long as nothing of the answer has come;
+KEY is the same at each of these attempts and for the same visit of the same event, so that a step can recognise it.
+"""
+
+from __future__ import annotations
+
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from json import loads
+from random import random
+from typing import TYPE_CHECKING, Protocol
+
+from fnkit.engine.answer import Answer
+from fnkit.functions.codec import decode_body, encode_json
+from fnkit.functions.envelope import render_call
+from fnkit.functions.failures import CallError, remote_error
+from fnkit.functions.frames import FrameReader, StepChunk, StepFault, StepHead
+from fnkit.functions.lambda_api import PAYLOAD_LIMIT, SMALLER, Retryable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from fnkit.engine.event import Event
+    from fnkit.functions.frames import StepFrame
+
+ATTEMPTS = 5
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+
+
+class Invoker(Protocol):
+    """What invokes functions: `LambdaApi`, or a fake."""
+
+    async def invoke(
+        self, function: str, payload: bytes, *, qualifier: str = "", trace: str = "", timeout_s: float | None = None
+    ) -> AsyncIterator[bytes]:
+        """Return the stream of the function's answer; `Retryable` where another attempt may help."""
+        ...
+
+
+class StepCaller:
+    """A step of another function. *function* and *qualifier* say what the Lambda API is asked for.
+
+    *pause* waits some seconds; *chance* gives a number from 0 to 1. Both are parameters for the sake of tests.
+    """
+
+    def __init__(
+        self,
+        invoker: Invoker,
+        step: str,
+        function: str,
+        *,
+        pause: Callable[[float], Awaitable[None]],
+        qualifier: str = "",
+        timeout_s: float | None = None,
+        attempts: int = ATTEMPTS,
+        chance: Callable[[], float] = random,
+    ) -> None:
+        self._invoker = invoker
+        self._step = step
+        self._function = function
+        self._qualifier = qualifier
+        self._timeout_s = timeout_s
+        self._attempts = attempts
+        self._pause = pause
+        self._chance = chance
+
+    async def __call__(self, event: Event) -> Answer:
+        """Run the step for *event*. Raises the step's own error under its name, or `CallError`."""
+        where = f"step '{self._step}'"
+        payload = encode_json(render_call(self._step, event), where=where).encode()
+        if len(payload) > PAYLOAD_LIMIT:
+            raise CallError(
+                f"the event for function '{self._function}' has {len(payload)} bytes, {PAYLOAD_LIMIT} are possible",
+                where=where,
+                hint=SMALLER,
+            )
+        frames = _Frames(await self._invoke(payload, event.header("x-amzn-trace-id")), self._function)
+        try:
+            head = await frames.next()
+            if isinstance(head, StepFault):
+                raise remote_error(head.type, head.message, head.stack)
+            if not isinstance(head, StepHead):
+                raise CallError(f"function '{self._function}' answered without a head", where=where)
+            if head.streaming:
+                return Answer(value=_chunks(frames), outlets=None, streaming=True)
+            answer = await self._whole(frames, many=head.many)
+        except BaseException:
+            await frames.close()
+            raise
+        await frames.close()
+        return answer
+
+    async def _invoke(self, payload: bytes, trace: str) -> AsyncIterator[bytes]:
+        for attempt in range(1, self._attempts + 1):
+            try:
+                return await self._invoker.invoke(
+                    self._function, payload, qualifier=self._qualifier, trace=trace, timeout_s=self._timeout_s
+                )
+            except Retryable as failure:
+                if attempt == self._attempts:
+                    error = failure.error
+                    error.where = error.where or f"step '{self._step}'"
+                    raise error from failure
+            longest = min(_FIRST_PAUSE_S * 2 ** (attempt - 1), _LONGEST_PAUSE_S)
+            await self._pause(longest * (0.5 + 0.5 * self._chance()))
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _whole(self, frames: _Frames, *, many: bool) -> Answer:
+        values: list[object] = []
+        outlets: tuple[str, ...] | None = None
+        while (frame := await frames.next()) is not None:
+            if isinstance(frame, StepFault):
+                raise remote_error(frame.type, frame.message, frame.stack)
+            if isinstance(frame, StepChunk):
+                values.append(decode_body(frame.body))
+                outlets = frame.outlets
+        if many:
+            return Answer(values, outlets, many=True)
+        if len(values) != 1:
+            raise CallError(f"function '{self._function}' answered with {len(values)} values", where=f"step '{self._step}'")
+        return Answer(values[0], outlets)
+
+
+class _Frames:
+    """The frames of one answer, one after the other."""
+
+    def __init__(self, data: AsyncIterator[bytes], function: str) -> None:
+        self._data = data
+        self._function = function
+        self._reader = FrameReader()
+        self._ready: list[StepFrame] = []
+        self._started = False
+
+    async def next(self) -> StepFrame | None:
+        """Return the next frame but the end, None after the last. Raises `CallError` where the answer stops early."""
+        while not self._ready:
+            if self._reader.finished:
+                return None
+            try:
+                data = await anext(self._data)
+            except StopAsyncIteration:
+                raise CallError(f"the answer of function '{self._function}' broke off") from None
+            if not self._started and data[:1] == b"{":
+                data = await self._unwrapped(data)
+            self._started = True
+            self._ready.extend(self._reader.feed(data))
+            self._ready.reverse()
+        frame = self._ready.pop()
+        return frame if isinstance(frame, StepHead | StepChunk | StepFault) else None
+
+    async def _unwrapped(self, data: bytes) -> bytes:
+        """Return the frames that a function without streaming has put into JSON."""
+        parts = [data]
+        async for more in self._data:
+            parts.append(more)
+        text = b"".join(parts)
+        try:
+            return a2b_base64(loads(text)["fnkit"], strict_mode=True)
+        except (ValueError, KeyError, TypeError, Base64Error):
+            shown = text[:200].decode("utf-8", "replace")
+            raise CallError(f"function '{self._function}' did not answer as a step does: {shown}") from None
+
+    async def close(self) -> None:
+        close = getattr(self._data, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _chunks(frames: _Frames) -> AsyncIterator[tuple[object, tuple[str, ...] | None]]:
+    """Yield each chunk with its outlets; closing this closes the connection, so the step's generator ends too."""
+    try:
+        while (frame := await frames.next()) is not None:
+            if isinstance(frame, StepFault):
+                raise remote_error(frame.type, frame.message, frame.stack)
+            if isinstance(frame, StepChunk):
+                yield decode_body(frame.body), frame.outlets
+    finally:
+        await frames.close()

@@ -1,0 +1,134 @@
+"""A function that has been loaded: it takes invocations of every shape and answers them. Hosts know nothing else.
+
+What an invocation is shows in its payload: a call of a step by another function, a request of a function URL, a batch of a queue, or
+else a direct invocation.
+"""
+
+from __future__ import annotations
+
+from json import loads
+from typing import TYPE_CHECKING, Protocol
+
+from fnkit.errors import FnkitError
+from fnkit.functions.codec import decode_json
+from fnkit.functions.envelope import is_call
+from fnkit.runtime.direct_events import answer_direct, read_direct
+from fnkit.runtime.http_events import answer_stream, answer_whole, is_http, read_request
+from fnkit.runtime.invocation import JSON, Failure
+from fnkit.runtime.lambda_context import LambdaContext
+from fnkit.runtime.queue_events import is_batch, read_batch, run_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fnkit.engine.event import Event
+    from fnkit.engine.response import WireResponse
+    from fnkit.runtime.invocation import Invocation, Streamed, Whole
+    from fnkit.runtime.logs import Log
+    from fnkit.runtime.step_calls import StepCalls
+
+
+class Topology(Protocol):
+    """What runs an event: a compiled graph of any kind."""
+
+    needs_loop: bool
+
+    async def __call__(self, event: Event) -> WireResponse:
+        """Answer *event*; errors of its steps are answers."""
+        ...
+
+    async def close(self) -> None:
+        """End what the graph holds open."""
+        ...
+
+
+class Application:
+    """One function, loaded.
+
+    *topology* runs the function's part of the graph (None where the function only has steps for others), *steps* answers calls of single
+    steps. *streams*: the host can stream answers. *url_streams*: the function URL expects a stream.
+    """
+
+    def __init__(
+        self,
+        topology: Topology | None,
+        steps: StepCalls,
+        *,
+        needs_loop: bool,
+        log: Log,
+        environ: Mapping[str, str],
+        streams: bool = True,
+        url_streams: bool = False,
+    ) -> None:
+        self.needs_loop = needs_loop
+        self.log = log
+        self._topology = topology
+        self._steps = steps
+        self._environ = environ
+        self._streams = streams
+        self._url_streams = url_streams
+
+    async def answer(self, invocation: Invocation, context: object = None) -> Whole | Streamed:
+        """Answer *invocation*; *context* is the managed runtime's own context object, if there is one.
+
+        Raises `Failure` for what is to be reported as an error of the function. Nothing else but the end of the process, or of the wish for
+        an answer, passes through.
+        """
+        self.log.begin(invocation.request_id)
+        try:
+            return await self._answer(invocation, context or LambdaContext(invocation, self._environ))
+        except Failure as failure:
+            self.log.report(failure)
+            raise
+        except Exception as error:
+            found = Failure(type(error).__name__, error.explain()) if isinstance(error, FnkitError) else Failure.of(error)
+            self.log.report(found)
+            raise found from error
+
+    async def close(self) -> None:
+        """End what the graph holds open."""
+        if self._topology is not None:
+            await self._topology.close()
+
+    async def _answer(self, invocation: Invocation, context: object) -> Whole | Streamed:
+        payload = _decoded(invocation)
+        if is_call(payload) and isinstance(payload, dict):
+            return await self._steps.answer(payload, context, streams=self._streams)
+        topology = self._topology
+        if topology is None:
+            raise Failure("GraphError", "this function runs single steps of its graph: call the entry function instead")
+        if is_http(payload) and isinstance(payload, dict):
+            event = _with(read_request(payload), invocation, context)
+            return await self._answer_http(await topology(event))
+        if is_batch(payload) and isinstance(payload, dict):
+            records = read_batch(payload)
+            for record in records:
+                _with(record.event, invocation, context)
+            return await run_batch(records, topology, self.log.report)
+        return await answer_direct(await topology(_with(read_direct(payload, invocation), invocation, context)))
+
+    async def _answer_http(self, response: WireResponse) -> Whole | Streamed:
+        if not self._url_streams:
+            return await answer_whole(response)
+        if self._streams:
+            return answer_stream(response, self.log)
+        # A streaming function URL passes a buffered answer through as it is, without reading a status from it.
+        return await answer_direct(response)
+
+
+def _decoded(invocation: Invocation) -> object:
+    payload = invocation.payload
+    if invocation.content_type.partition(";")[0].strip() != JSON:
+        return payload
+    try:
+        return decode_json(payload.decode()) if payload.startswith(b'{"fnkit":') else loads(payload or b"null")
+    except (ValueError, RecursionError) as error:
+        raise Failure("Runtime.UnmarshalError", f"the payload of the invocation is not JSON: {error}") from error
+
+
+def _with(event: Event, invocation: Invocation, context: object) -> Event:
+    """Give *event* the context of its invocation, and the trace that it belongs to."""
+    event.__dict__["lambda_context"] = context
+    if invocation.trace_id:
+        event.headers.setdefault("x-amzn-trace-id", invocation.trace_id)
+    return event

@@ -1,0 +1,29 @@
+"""Where Python looks for modules inside a function, in the order of the managed runtime."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def arrange_paths(root: str, environ: Mapping[str, str]) -> None:
+    """Put the bundle first, then the layers, then what the runtime brings; in front of Python's own path.
+
+    Folders of the bundle and of layers that have `.pth` files are treated as site folders.
+    """
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    sites = [root, f"/opt/python/lib/{version}/site-packages", "/opt/python"]
+    wanted = [*sites, f"/var/lang/lib/{version}/site-packages"]
+    wanted += [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    wanted = [path for path in dict.fromkeys(wanted) if path == root or os.path.isdir(path)]
+    sys.path[:] = wanted + [path for path in sys.path if path not in wanted]
+    for path in sites:
+        if path in wanted and any(name.endswith(".pth") for name in os.listdir(path)):
+            import_module("site").addsitedir(path)
+    if "PYTHONPATH" not in os.environ:
+        os.environ["PYTHONPATH"] = environ.get("LAMBDA_RUNTIME_DIR", "/var/runtime")  # for programs that the user starts
