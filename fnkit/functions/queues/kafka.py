@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
+from fnkit.functions.queues.kafka_record import Record
 from fnkit.functions.queues.local import QueueError
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.spec import QueueSpec
@@ -70,19 +70,6 @@ class KafkaSender:
             where=f"queue '{self._spec.name}'",
             hint="see that the broker is up, that the topic exists, and that the message is not larger than it allows",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record of a topic, as received."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...]
 
 
 class KafkaReader:

@@ -73,6 +73,16 @@ def test_a_loan_that_ran_out_can_no_longer_delete_the_message(queue: LocalQueue,
     assert queue.depth().in_flight == 1
 
 
+def test_a_new_reader_that_is_alone_ends_the_loans_of_the_one_before(queue: LocalQueue) -> None:
+    queue.send([Message(b"a"), Message(b"b")])
+    queue.receive()
+
+    reclaimed = queue.reclaim()
+
+    assert reclaimed == 2
+    assert [received.receives for received in queue.receive()] == [2, 2]
+
+
 def test_a_message_that_failed_too_often_is_a_dead_letter_with_its_reason(queue: LocalQueue) -> None:
     queue.send([Message(b"poison"), Message(b"good")])
     for _ in range(2):

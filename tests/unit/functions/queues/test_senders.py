@@ -12,7 +12,8 @@ import pytest
 from confluent_kafka import Producer
 from moto.server import ThreadedMotoServer
 
-from fnkit.functions.queues.kafka import KafkaReader, Record
+from fnkit.functions.queues.kafka import KafkaReader
+from fnkit.functions.queues.kafka_record import Record
 from fnkit.functions.queues.kinesis import KinesisSender
 from fnkit.functions.queues.local import LocalQueue, QueueError
 from fnkit.functions.queues.message import Message

@@ -1,0 +1,87 @@
+"""Deliver one batch to a function, and find out which of its items failed.
+
+A function that names failed items (`batchItemFailures`) has them back alone. A function that fails as a whole (an error, a timeout, a
+worker that died) says nothing about single items: the batch is cut in two and each half delivered by itself, down to single items, so
+that one poisonous item never takes its neighbours with it. What succeeded in a batch that failed later is delivered again: at least once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from fnkit_emulator.sources.batches import failed_items
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a function answered: the payload, or in *error* why there is none. *throttled*: it could not take the event now."""
+
+    payload: bytes = b""
+    error: str = ""
+    throttled: bool = False
+
+
+Call = Callable[[bytes], Awaitable[Answer]]
+
+
+@dataclass(slots=True)
+class Outcome(Generic[Item]):
+    """What became of a batch: items that are done, and items that failed with the reason."""
+
+    done: list[Item] = field(default_factory=list)
+    failed: list[tuple[Item, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(Generic[Item]):
+    """How items become a payload (*encode*), what identifies one in the answer (*identify*), and who takes it (*call*).
+
+    *ordered* says that an item must not be delivered when the one before it failed: then everything behind a failure fails with it.
+    *rest* waits between two attempts at a function that is throttled.
+    """
+
+    call: Call
+    encode: Callable[[Sequence[Item]], bytes]
+    identify: Callable[[Item], object]
+    rest: Callable[[], Awaitable[None]]
+    ordered: bool = False
+
+    async def deliver(self, items: Sequence[Item]) -> Outcome[Item]:
+        """Deliver *items* and return what became of each."""
+        outcome: Outcome[Item] = Outcome()
+        await self._deliver(items, outcome)
+        return outcome
+
+    async def _deliver(self, items: Sequence[Item], outcome: Outcome[Item]) -> None:
+        if self.ordered and outcome.failed:
+            outcome.failed += [(item, "an earlier item failed") for item in items]
+            return
+        answer = await self._call(items)
+        failed = None if answer.error else failed_items(answer.payload, {self.identify(item) for item in items})
+        if failed is not None:
+            self._sort(items, set(failed), outcome)
+        elif len(items) == 1:
+            outcome.failed.append((items[0], answer.error or "the function's answer names items that it was not given"))
+        else:
+            middle = len(items) // 2
+            await self._deliver(items[:middle], outcome)
+            await self._deliver(items[middle:], outcome)
+
+    async def _call(self, items: Sequence[Item]) -> Answer:
+        payload = self.encode(items)
+        while (answer := await self.call(payload)).throttled:
+            await self.rest()
+        return answer
+
+    def _sort(self, items: Sequence[Item], failed: set[object], outcome: Outcome[Item]) -> None:
+        for item in items:
+            if self.identify(item) in failed:
+                outcome.failed.append((item, "the function named it in batchItemFailures"))
+            elif self.ordered and outcome.failed:
+                outcome.failed.append((item, "an earlier item failed"))
+            else:
+                outcome.done.append(item)

@@ -1,0 +1,89 @@
+"""Read a Kafka topic in a consumer group: partitions side by side, each in its order, commits after success only.
+
+A batch is split by partition. A partition whose batch failed is tried again in place, with backoff, from the failed record on; its later
+records wait behind it. After `max_receives` attempts the failed record becomes a dead letter in a local queue and the partition moves
+on. Nothing is committed before it is done or dead, so a poller that is killed loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from fnkit.errors import FnkitError
+from fnkit.functions.queues.kafka_record import Record
+from fnkit.functions.queues.spec import QueueSpec
+from fnkit_emulator.sources.batches import kafka_batch
+from fnkit_emulator.sources.delivery import Call, Delivery
+from fnkit_emulator.sources.local import retry_delay_s
+from fnkit_emulator.sources.ordered import OrderedSettling
+from fnkit_emulator.sources.tally import Tally
+
+POLL_S = 0.25
+
+
+class Reader(Protocol):
+    """A member of a consumer group, blocking."""
+
+    def receive(self, limit: int, wait_s: float) -> tuple[Record, ...]: ...
+
+    def commit(self, records: Sequence[Record]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class KafkaSource:
+    """The poller of one topic; `run` until it is cancelled.
+
+    *bury* stores a record that failed for good, with the reason; *complain* is told what the broker says while it cannot be read.
+    """
+
+    def __init__(
+        self,
+        spec: QueueSpec,
+        open_reader: Callable[[], Reader],
+        call: Call,
+        *,
+        bury: Callable[[Record, str], None],
+        complain: Callable[[str], None],
+        delay: Callable[[int], float] = retry_delay_s,
+    ) -> None:
+        self._spec, self._open, self._bury, self._complain, self._delay = spec, open_reader, bury, complain, delay
+        self.tally = Tally()
+        self._delivery: Delivery[Record] = Delivery(
+            call=call,
+            encode=lambda records: kafka_batch(records, spec),
+            identify=lambda record: (f"{record.topic}-{record.partition}", record.offset),
+            rest=lambda: asyncio.sleep(0.1),
+            ordered=True,
+        )
+
+    async def run(self) -> None:
+        """Join the group, deliver what comes, commit what is done; leave the group in the end."""
+        reader = await asyncio.to_thread(self._open)
+
+        async def commit(records: Sequence[Record]) -> None:
+            await asyncio.to_thread(reader.commit, records)
+
+        attempts = self._spec.retention.max_receives
+        settling = OrderedSettling(self._delivery, commit, self._bury, self._delay, attempts, self.tally)
+        try:
+            while True:
+                records = await self._receive(reader)
+                partitions: dict[int, list[Record]] = {}
+                for record in records:
+                    partitions.setdefault(record.partition, []).append(record)
+                async with asyncio.TaskGroup() as group:
+                    for batch in partitions.values():
+                        group.create_task(settling.settle(batch))
+        finally:
+            await asyncio.shield(asyncio.to_thread(reader.close))
+
+    async def _receive(self, reader: Reader) -> tuple[Record, ...]:
+        try:
+            return await asyncio.to_thread(reader.receive, self._spec.batch_size, POLL_S)
+        except FnkitError as error:
+            self._complain(error.explain())
+            await asyncio.sleep(1.0)
+            return ()

@@ -1,0 +1,125 @@
+"""Read a Kinesis stream by boto3: shards side by side, each in its order, checkpoints after success only.
+
+The checkpoint of a shard is the sequence number of its last record that is done or dead; it is kept in a file, so that a poller that is
+started again goes on behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fnkit.functions.queues.spec import QueueSpec
+from fnkit_emulator.sources.batches import kinesis_batch
+from fnkit_emulator.sources.delivery import Call, Delivery
+from fnkit_emulator.sources.local import retry_delay_s
+from fnkit_emulator.sources.ordered import OrderedSettling
+from fnkit_emulator.sources.tally import Tally
+
+POLL_S = 0.25
+KinesisRecord = Mapping[str, Any]
+
+
+class Checkpoints:
+    """Where each shard of a stream stands, in a JSON file that is replaced as a whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._done: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+
+    def get(self, shard: str) -> str:
+        """Return the sequence number of the last settled record of *shard*, or ""."""
+        return self._done.get(shard, "")
+
+    def put(self, shard: str, number: str) -> None:
+        """Remember that *shard* is settled up to *number*."""
+        self._done[shard] = number
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(self._done))
+        os.replace(fresh, self._path)
+
+
+class KinesisSource:
+    """The poller of one stream; `run` until it is cancelled. *bury* stores a record that failed for good, with the reason."""
+
+    def __init__(
+        self,
+        spec: QueueSpec,
+        client: Any,  # boto3 has no types of its own
+        call: Call,
+        checkpoints: Checkpoints,
+        *,
+        bury: Callable[[KinesisRecord, str], None],
+        complain: Callable[[str], None],
+        region: str = "us-east-1",
+        delay: Callable[[int], float] = retry_delay_s,
+    ) -> None:
+        self._spec, self._client, self._call, self._checkpoints = spec, client, call, checkpoints
+        self._bury, self._complain, self._region, self._delay = bury, complain, region, delay
+        self.tally = Tally()
+
+    async def run(self) -> None:
+        """Read every shard of the stream; a stream that cannot be described yet is asked again."""
+        shards = await self._shards()
+        while not shards:
+            await asyncio.sleep(1.0)
+            shards = await self._shards()
+        async with asyncio.TaskGroup() as group:
+            for shard in shards:
+                group.create_task(self._read(shard))
+
+    async def _shards(self) -> list[str]:
+        try:
+            answer = await asyncio.to_thread(self._client.list_shards, StreamName=self._spec.address)
+        except (BotoCoreError, ClientError) as error:
+            self._complain(f"stream '{self._spec.address}' cannot be read: {error}")
+            return []
+        return [shard["ShardId"] for shard in answer["Shards"]]
+
+    async def _read(self, shard: str) -> None:
+        iterator, settling = "", self._settling(shard)
+        while True:
+            try:
+                iterator = iterator or await self._iterator(shard)
+                answer = await asyncio.to_thread(
+                    self._client.get_records, ShardIterator=iterator, Limit=max(1, self._spec.batch_size)
+                )
+            except (BotoCoreError, ClientError) as error:
+                self._complain(f"shard {shard} of stream '{self._spec.address}' cannot be read: {error}")
+                iterator = ""
+                await asyncio.sleep(1.0)
+                continue
+            await settling.settle(answer["Records"])
+            iterator = answer.get("NextShardIterator") or ""
+            if not iterator:
+                return  # the shard is closed, and all of it is read
+            if not answer["Records"]:
+                await asyncio.sleep(POLL_S)
+
+    async def _iterator(self, shard: str) -> str:
+        where: dict[str, str] = {"ShardIteratorType": "TRIM_HORIZON"}
+        if number := self._checkpoints.get(shard):
+            where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": number}
+        answer = await asyncio.to_thread(self._client.get_shard_iterator, StreamName=self._spec.address, ShardId=shard, **where)
+        return str(answer["ShardIterator"])
+
+    def _settling(self, shard: str) -> OrderedSettling[KinesisRecord]:
+        delivery: Delivery[KinesisRecord] = Delivery(
+            call=self._call,
+            encode=lambda records: kinesis_batch(records, self._spec.address, shard, self._region),
+            identify=lambda record: str(record["SequenceNumber"]),
+            rest=lambda: asyncio.sleep(0.1),
+            ordered=True,
+        )
+
+        async def settled(records: Sequence[KinesisRecord]) -> None:
+            self._checkpoints.put(shard, str(records[-1]["SequenceNumber"]))
+
+        attempts = self._spec.retention.max_receives
+        return OrderedSettling(delivery, settled, self._bury, self._delay, attempts, self.tally)
