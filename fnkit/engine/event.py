@@ -1,0 +1,126 @@
+"""The event: what a request becomes inside a graph, and what each step may see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import urandom
+
+
+class Event:
+    """One request on its way through a graph.
+
+    *body* is what the steps pass on. *headers*, *method*, *path* and *content_type* are the request's. *key* is the partition key where a
+    queue is involved. *trigger* is what started the event (None: a call over HTTP), *offset* and *time* its place in a queue.
+    *accept* is the media type that the client asks for; empty means the `Accept` header, if there is one.
+
+    The engine adds: `error` and `origin_state` (exception and name of the failing step, for error handlers), `streaming_step` and
+    `chunk_id` (which step streams this chunk, and its number from 0), `terminated` (a step may set it to end a synchronous graph).
+    Steps may add attributes of their own; branches share them.
+    """
+
+    __slots__ = (
+        "__dict__",
+        "_accept",
+        "_counts",
+        "_id",
+        "body",
+        "chunk_id",
+        "content_type",
+        "error",
+        "headers",
+        "key",
+        "method",
+        "offset",
+        "origin_state",
+        "path",
+        "streaming_step",
+        "terminated",
+        "time",
+        "trigger",
+    )
+
+    def __init__(
+        self,
+        body: object = None,
+        *,
+        id: str = "",  # the word of the users' side
+        key: str = "",
+        headers: Mapping[str, str] | None = None,
+        method: str = "",
+        path: str = "/",
+        content_type: str = "",
+        trigger: object = None,
+        offset: int | str | None = None,
+        time: object = None,
+        accept: str = "",
+    ) -> None:
+        self.body = body
+        self._id = id
+        self.key = key
+        self.headers: dict[str, str] = dict(headers) if headers else {}
+        self.method = method
+        self.path = path
+        self.content_type = content_type
+        self.trigger = trigger
+        self.offset = offset
+        self.time = time
+        self._accept = accept
+        self.error: object = None
+        self.origin_state = ""
+        self.streaming_step = ""
+        self.chunk_id = -1
+        self.terminated = False
+        self._counts: list[int] | None = None  # entries into each step that lies on a cycle
+
+    @property
+    def id(self) -> str:
+        """The event's identity: as given, otherwise 32 random hexadecimal digits, made when first asked for."""
+        if not self._id:
+            self._id = urandom(16).hex()
+        return self._id
+
+    @id.setter
+    def id(self, value: str) -> None:
+        self._id = value
+
+    @property
+    def accept(self) -> str:
+        """The media types that the client accepts, as in the `Accept` header."""
+        return self._accept or self.header("accept")
+
+    @accept.setter
+    def accept(self, value: str) -> None:
+        self._accept = value
+
+    def header(self, name: str, default: str = "") -> str:
+        """Return the header *name* (lower case), whatever case it was sent in."""
+        for key, value in self.headers.items():
+            if key.lower() == name:
+                return value
+        return default
+
+    def copy(self, body: object) -> Event:
+        """Return this event with another body: the same identity, counters of its own."""
+        other = Event.__new__(type(self))
+        for slot in _COPIED:
+            setattr(other, slot, getattr(self, slot))
+        other._id = self.id
+        other.body = body
+        other.headers = dict(self.headers)
+        other._counts = None if self._counts is None else self._counts.copy()
+        if self.__dict__:
+            other.__dict__.update(self.__dict__)
+        return other
+
+    def chunk(self, body: object, step: str, number: int) -> Event:
+        """Return the event that carries chunk *number* of the stream of *step*."""
+        other = self.copy(body)
+        other.streaming_step = step
+        other.chunk_id = number
+        return other
+
+    def __repr__(self) -> str:
+        return f"Event(id={self.id}, body={self.body}, method={self.method}, path={self.path})"
+
+
+_COPIED = tuple(slot for slot in Event.__slots__ if slot not in ("__dict__", "_counts", "_id", "body", "headers"))

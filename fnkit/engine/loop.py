@@ -1,0 +1,217 @@
+"""Trips on an event loop: branches are tasks. Imported only where a step of the graph can wait."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from fnkit.engine.isolation import isolate
+from fnkit.engine.node import COMPLETE, Node
+from fnkit.engine.powers import DROP
+from fnkit.engine.stream import Stream, drain
+from fnkit.engine.trip import Trip
+from fnkit.engine.walk import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from fnkit.engine.event import Event
+    from fnkit.engine.program import Program
+
+_EAGER = sys.version_info >= (3, 12)
+_NESTED = 20  # eager starts inside each other; deeper ones wait for the loop, so that no stack overflows
+
+
+class LoopTrip(Trip):
+    """A trip whose branches run at the same time.
+
+    *pending* counts the paths under way, the first one included. The trip is over for its client when it is decided; what is left
+    goes on in the background. Cancelling the client's task, or closing its stream, cancels all branches.
+    """
+
+    __slots__ = ("nested", "pending", "tasks", "waiter")
+
+    def __init__(self, program: Program, *, whole: bool = False, collected: dict[Node, list[object]] | None = None) -> None:
+        super().__init__(program, whole=whole, collected=collected)
+        self.pending = 1
+        self.nested = 0
+        self.tasks: list[asyncio.Task[None]] = []
+        self.waiter: asyncio.Future[None] | None = None
+
+    def fork(self, targets: tuple[Node, ...], event: Event) -> Node | None:
+        """Start a task for each branch but the one that the caller may walk itself.
+
+        That is the only one which can answer by itself: so the first answer is never kept waiting by another branch.
+        """
+        inline = self._inline(targets)
+        body = event.body
+        first = inline
+        branches: list[tuple[Node, Event]] = []
+        for target in targets:
+            if target is inline:
+                continue
+            if first is None:
+                first = target
+                branches.append((target, event))
+            else:
+                branches.append((target, event.copy(isolate(body))))
+        for target, branch in branches:
+            self.spawn(target, branch)
+        return inline
+
+    def _inline(self, targets: tuple[Node, ...]) -> Node | None:
+        if COMPLETE in targets:
+            return COMPLETE
+        if self.whole:
+            return targets[0]
+        answering = [target for target in targets if target.answers]
+        if len(answering) > 1:
+            return None
+        return answering[0] if answering else targets[0]
+
+    def spawn(self, node: Node, event: Event) -> None:
+        """Walk *event* from *node* in a task of its own."""
+        self.pending += 1
+        self.start(self._branch(node, event))
+
+    def start(self, work: Coroutine[object, object, None]) -> None:
+        """Run *work* as a task of this trip."""
+        if _EAGER and self.nested < _NESTED:
+            self.nested += 1
+            task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)  # type: ignore[call-arg,unused-ignore]  # 3.12
+            self.nested -= 1
+            if task.done():
+                return
+        else:
+            task = asyncio.get_running_loop().create_task(work)
+        self.tasks.append(task)
+        background = self.program.background
+        background.add(task)
+        task.add_done_callback(background.discard)
+
+    async def _branch(self, node: Node, event: Event) -> None:
+        try:
+            await self.arrive(await walk(self, node, event))
+        except Exception as error:
+            self.fail(event, error)
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        self.pending -= 1
+        if not self.pending:
+            path = self.overdue_merge()
+            if path is not None:
+                self.spawn(*path)
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self.waiter
+        if waiter is not None and not waiter.done() and self._over():
+            waiter.set_result(None)
+
+    def _over(self) -> bool:
+        return not self.pending or (self.decided and not self.whole)
+
+    async def arrive(self, value: object) -> None:
+        """Take the result of one path, and wake the client if it waits for this."""
+        if self.decided and not self.whole and value is not DROP:
+            await drain(value)
+            return
+        await super().arrive(value)
+        self._wake()
+
+    def fail(self, event: Event, error: Exception) -> None:
+        """Take the error of one path, and wake the client if it waits for this."""
+        super().fail(event, error)
+        self._wake()
+
+    async def run(self, node: Node, event: Event) -> object:
+        """Walk *event* from *node*; return the first answer as soon as it is there. Raises the first error before it."""
+        try:
+            try:
+                value = await walk(self, node, event)
+            except Exception as error:
+                if self.pending == 1 and not self.merges and not self.decided:
+                    raise
+                self.fail(event, error)
+            else:
+                if self.pending == 1 and not self.merges and not self.decided and not self.whole:
+                    return value
+                self._take(value)
+            self._leave()
+            if not self._over():
+                self.waiter = asyncio.get_running_loop().create_future()
+                await self.waiter
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.cancel()
+            raise
+        if self.failure is not None:
+            raise self.failure
+        return self.arrivals[0] if self.arrivals else DROP
+
+    def _take(self, value: object) -> None:
+        if value is DROP:
+            return
+        if self.decided and not self.whole:
+            if isinstance(value, Stream):
+                self.start(drain(value))
+        else:
+            self.decided = True
+            self.arrivals.append(value)
+
+    def cancel(self) -> None:
+        """Cancel all branches."""
+        super().cancel()
+        for task in self.tasks:
+            task.cancel()
+
+
+class Gate:
+    """Lets at most *limit* events in at once; the others wait in the order of their arrival."""
+
+    __slots__ = ("_free", "_waiting")
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def enter(self) -> None:
+        """Wait for a place."""
+        if self._free > 0 and not self._waiting:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif turn.done() and not turn.cancelled():
+                self.leave()  # the place was given to us while we were leaving
+            raise
+
+    def leave(self) -> None:
+        """Give a place back."""
+        while self._waiting:
+            turn = self._waiting.pop(0)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+async def wait_for(tasks: set[asyncio.Task[None]]) -> None:
+    """Wait until none of *tasks*, nor those that they start, is left."""
+    while tasks:
+        await asyncio.wait(tuple(tasks))
+
+
+def start_background(work: Coroutine[object, object, None], tasks: set[asyncio.Task[None]]) -> None:
+    """Run *work* as a task that *tasks* keeps alive."""
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

@@ -1,0 +1,100 @@
+"""What a step can ask of the engine beyond `body in, body out`. `DESIGN.md` describes the whole protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal, Protocol
+
+    class Choice(Protocol):
+        """Routes and nothing else: `fnkit_power = "choice"`. None is a TypeError, an empty selection drops the event."""
+
+        fnkit_power: Literal["choice"]
+
+        def select_outlets(self, event: object) -> Sequence[str] | str:
+            """Return the names of the next steps."""
+
+    class Collector(Protocol):
+        """Gathers a stream: `fnkit_power = "collector"`. Events that are not chunks pass through."""
+
+        fnkit_power: Literal["collector"]
+
+        def collect(self, chunks: list[object], error: Exception | None) -> object:
+            """Return the body that goes on once the stream is over; *error* is what broke the stream."""
+
+    class Merger(Protocol):
+        """Waits for its branches: `fnkit_power = "merge"`. *expected* overrides the number of incoming edges."""
+
+        fnkit_power: Literal["merge"]
+        expected: int | None
+
+        def merge(self, bodies: list[object]) -> object:
+            """Return the body that goes on, from those of the branches in the order of their arrival."""
+
+    class Emitter(Protocol):
+        """Holds events and sends bodies on later."""
+
+        def attach(self, emit: Callable[[object], None]) -> None:
+            """Take the function that starts an event at this step's outlets, with the given body."""
+
+    class Finisher(Protocol):
+        """Has something left when the flow ends."""
+
+        def finish(self) -> object:
+            """Return what is left: a body or `Many` for the next steps, or the flow's result where there is none; or DROP."""
+
+
+class Drop:
+    """The class of `DROP`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "DROP"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+DROP = Drop()
+"""Returned by a step: this event goes no further. A client that waits for it is answered 204."""
+
+
+class Many:
+    """Returned by a step: each of *bodies* goes on as an event of its own, one after the other."""
+
+    __slots__ = ("bodies",)
+
+    def __init__(self, bodies: Iterable[object]) -> None:
+        self.bodies = bodies
+
+
+async def _coroutine() -> None: ...
+
+
+async def _async_generator():  # type: ignore[no-untyped-def]  # only its class matters
+    yield
+
+
+_sample = _coroutine()
+COROUTINE = type(_sample)
+_sample.close()
+GENERATOR = type(_ for _ in ())
+ASYNC_GENERATOR = type(_async_generator())
+
+
+class RemoteStream:
+    """A stream that runs in another function: *chunks* yields (chunk, outlets)."""
+
+    __slots__ = ("chunks",)
+
+    def __init__(self, chunks: object) -> None:
+        self.chunks = chunks
+
+
+STREAMS = frozenset((GENERATOR, ASYNC_GENERATOR, RemoteStream))
+SPECIAL = STREAMS | {COROUTINE, Drop, Many}
+"""The classes of results that are not simply the next body."""

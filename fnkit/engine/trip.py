@@ -1,0 +1,114 @@
+"""One event's trip through a graph whose steps never wait: the paths are walked one after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fnkit.engine.isolation import isolate
+from fnkit.engine.node import COMPLETE, Node
+from fnkit.engine.powers import DROP
+from fnkit.engine.stream import drain
+from fnkit.engine.walk import walk
+
+if TYPE_CHECKING:
+    from fnkit.engine.event import Event
+    from fnkit.engine.program import Program
+
+Merges = dict[Node, tuple["Event", list[object]]]
+
+
+class Trip:
+    """What one event (or one chunk) has under way: branches to be walked, merges that wait, chunks that are collected.
+
+    *whole*: every answer is wanted and everything is waited for (a chunk, an event of a queue). Otherwise the first answer counts.
+    """
+
+    __slots__ = ("arrivals", "collected", "decided", "failure", "later", "merges", "program", "whole")
+
+    def __init__(self, program: Program, *, whole: bool = False, collected: dict[Node, list[object]] | None = None) -> None:
+        self.program = program
+        self.whole = whole
+        self.collected = collected
+        self.merges: Merges | None = None
+        self.arrivals: list[object] = []
+        self.failure: Exception | None = None
+        self.decided = False
+        self.later: list[tuple[Node, Event]] = []
+
+    def fork(self, targets: tuple[Node, ...], event: Event) -> Node | None:
+        """Send *event* to all *targets*; return the one that the caller walks on to, or None. The others get copies."""
+        inline = COMPLETE if COMPLETE in targets else targets[0]
+        body = event.body
+        self.later.extend([(target, event.copy(isolate(body))) for target in targets if target is not inline])
+        return inline
+
+    def wait_for_merge(self, node: Node, event: Event) -> list[object] | None:
+        """Note that *event* arrived at the merge *node*; return all bodies once the last one is there."""
+        if self.merges is None:
+            self.merges = {}
+        _, bodies = self.merges.setdefault(node, (event, []))
+        bodies.append(event.body)
+        if len(bodies) < node.expected:
+            return None
+        del self.merges[node]
+        return bodies
+
+    def overdue_merge(self) -> tuple[Node, Event] | None:
+        """Return the first merge that still waits although nothing is under way any more: it goes on with what it has."""
+        if not self.merges:
+            return None
+        node = min(self.merges, key=lambda merge: merge.index)
+        event, bodies = self.merges.pop(node)
+        event.body = bodies
+        return node.release, event
+
+    async def run(self, node: Node, event: Event) -> object:
+        """Walk *event* from *node* with all its branches; return the first answer, or NOTHING. Raises the first error before it."""
+        try:
+            value = await walk(self, node, event)
+        except Exception as error:
+            if not self.later and not self.merges:
+                raise
+            self.fail(event, error)
+        else:
+            if not self.later and not self.merges and not self.whole:
+                return value
+            await self.arrive(value)
+        await self._walk_others()
+        if self.failure is not None:
+            raise self.failure
+        return self.arrivals[0] if self.arrivals else DROP
+
+    async def _walk_others(self) -> None:
+        while True:
+            path = self.later.pop(0) if self.later else self.overdue_merge()
+            if path is None:
+                return
+            node, event = path
+            try:
+                await self.arrive(await walk(self, node, event))
+            except Exception as error:
+                self.fail(event, error)
+
+    async def arrive(self, value: object) -> None:
+        """Take the result of one path. Where only the first counts, a later stream is run to its end unheard."""
+        if value is DROP:
+            return
+        if self.whole or not self.decided:
+            self.decided = True
+            self.arrivals.append(value)
+        else:
+            await drain(value)
+
+    def fail(self, event: Event, error: Exception) -> None:
+        """Take the error of one path: the first thing that happens is what the client gets, later errors are reported."""
+        if self.failure is None and (self.whole or not self.decided):
+            self.decided = True
+            self.failure = error
+        else:
+            self.program.report(event, error)
+
+    def cancel(self) -> None:
+        """Stop what is under way."""
+        self.later.clear()
+        self.merges = None
