@@ -1,0 +1,105 @@
+"""What the paths of the router are: `/readyz`, `/metrics` where a graph asks for it, and the graph itself under every other."""
+
+from __future__ import annotations
+
+import html
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote, unquote
+
+from fnkit.inference_graph.answers import answer_of
+from fnkit.inference_graph.flight import NoAnswer
+from fnkit_emulator.router import metrics
+from fnkit_emulator.router.connection import ServerAnswer
+
+if TYPE_CHECKING:
+    from fnkit.inference_graph.graph import CompiledGraph
+    from fnkit_emulator.router.metrics import Metrics
+    from fnkit_emulator.router.requests import Request
+
+_TEXT = "text/plain; charset=utf-8"
+_SHUTTING_DOWN = ServerAnswer(503, b"shutting down\n", _TEXT, (("X-Content-Type-Options", "nosniff"),))
+_READY = ServerAnswer(200)
+
+
+class Log(Protocol):
+    """Takes one event: a message and its fields."""
+
+    def __call__(self, level: str, message: str, **fields: object) -> None: ...
+
+
+class Front:
+    """Answers requests. Set `draining` to fail the readiness probe."""
+
+    __slots__ = ("_graph", "_log", "_metrics", "draining")
+
+    def __init__(self, graph: CompiledGraph, *, log: Log, metrics: Metrics | None = None) -> None:
+        self._graph = graph
+        self._log = log
+        self._metrics = metrics
+        self.draining = False
+
+    async def __call__(self, request: Request) -> ServerAnswer | None:
+        """Return the answer to *request*; None to break the connection, as Go's server does when its handler panics."""
+        path = request.path
+        if path == "/readyz":
+            return _SHUTTING_DOWN if self.draining else _READY
+        if path == "*":
+            return ServerAnswer(200)
+        if "//" in path or "/." in path or "%" in path:
+            moved = _moved(request)
+            if moved is not None:
+                return moved
+        if self._metrics is None:
+            return await self._run(request)
+        if path == "/metrics":
+            return ServerAnswer(200, self._metrics.text().encode(), metrics.CONTENT_TYPE)
+        return await self._counted(request, self._metrics)
+
+    async def _run(self, request: Request) -> ServerAnswer | None:
+        try:
+            outcome = await self._graph.run(request.body, request.headers)
+        except NoAnswer as error:
+            self._log("error", "the request ends without an answer", cause=str(error))
+            return None
+        if outcome.cause:
+            self._log("error", "failed to process request", cause=outcome.cause, status=outcome.status)
+        answer = answer_of(outcome)
+        return ServerAnswer(answer.status, answer.body, answer.content_type)
+
+    async def _counted(self, request: Request, counters: Metrics) -> ServerAnswer | None:
+        counters.in_flight += 1
+        begun = perf_counter()
+        status = 0
+        try:
+            answer = await self._run(request)
+            status = answer.status if answer is not None else 0
+            return answer
+        finally:
+            counters.in_flight -= 1
+            counters.request_done(status, perf_counter() - begun)
+
+
+def _moved(request: Request) -> ServerAnswer | None:
+    """Return the redirect to the clean form of an unclean path, as Go's ServeMux sends it; None if the path is clean."""
+    path = unquote(request.path)
+    clean = cleaned(path)
+    if clean == path or request.method == "CONNECT":
+        return None
+    location = quote(clean, safe="/$&+,:;=@!'()*~") + (f"?{request.query}" if request.query else "")
+    if request.method not in ("GET", "HEAD"):
+        return ServerAnswer(301, headers=(("Location", location),))
+    body = f'<a href="{html.escape(location)}">Moved Permanently</a>.\n\n'.encode()
+    return ServerAnswer(301, body, "text/html; charset=utf-8", (("Location", location),))
+
+
+def cleaned(path: str) -> str:
+    """Return *path* without empty, `.` and `..` parts; a slash at the end stays."""
+    kept: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            kept = kept[:-1]
+        elif part not in ("", "."):
+            kept.append(part)
+    clean = "/" + "/".join(kept)
+    return clean + "/" if path.endswith("/") and clean != "/" else clean

@@ -1,0 +1,161 @@
+"""Run a router until it is told to stop.
+
+On SIGTERM or SIGINT the readiness probe fails at once, requests are served for a while longer, so that whoever sends them has time to
+notice, then the listener closes and every request under way is answered. A second signal cuts the wait short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from fnkit.errors import EmulatorError
+from fnkit.inference_graph.graph import CompiledGraph, Surroundings
+from fnkit.inference_graph.headers import patterns_of, propagation, skipped_patterns
+from fnkit.inference_graph.services import resolve_with
+from fnkit.net import aio
+from fnkit.net.client import Client
+from fnkit_emulator.router.connection import Hub, Limits
+from fnkit_emulator.router.front import Front
+from fnkit_emulator.router.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fnkit.inference_graph.graph import Resolve
+    from fnkit.inference_graph.spec import InferenceGraph, Timeouts
+    from fnkit_emulator.router.front import Log
+
+_IDLE_PER_HOST = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RouterOptions:
+    """How a router is run. *propagate* is the value of `PROPAGATE_HEADERS`, None if it is not set."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    propagate: str | None = None
+    drain_s: float = 30.0
+    services: Mapping[str, str] | None = None
+
+
+def log_line(level: str, message: str, **fields: object) -> None:
+    """Write one JSON line to stderr, with the fields that the router's log has."""
+    line = {"level": level, "ts": datetime.now(UTC).isoformat(), "logger": "InferenceGraphRouter", "msg": message, **fields}
+    sys.stderr.write(json.dumps(line, default=str) + "\n")
+
+
+class Router:
+    """A graph behind a listening socket: `async with Router(...) as router` serves until the block ends."""
+
+    def __init__(
+        self, graph: InferenceGraph, options: RouterOptions, *, log: Log = log_line, draw: Callable[[], int] | None = None
+    ) -> None:
+        self._options = options
+        self._log = log
+        self._metrics = Metrics() if graph.extensions.metrics else None
+        self._client = Client(aio.connector(), max_idle_per_host=_IDLE_PER_HOST, connect_timeout_s=30, resend=False)
+        around = Surroundings(
+            client=self._client,
+            resolve=self._resolver(graph),
+            propagate=propagation(self._patterns(graph)),
+            observer=self._metrics,
+        )
+        self._graph = CompiledGraph(graph, replace(around, draw=draw) if draw else around)
+        self._front = Front(self._graph, log=log, metrics=self._metrics)
+        self._hub = Hub(self._front, limits_of(graph.timeouts))
+        self._server: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        assert self._server is not None
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        host = self._options.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+    async def __aenter__(self) -> Router:
+        host, port = self._options.host, self._options.port
+        try:
+            self._server = await asyncio.get_running_loop().create_server(self._hub.protocol, host, port, backlog=2048)
+        except (OSError, OverflowError) as error:
+            raise EmulatorError(f"cannot listen on {host}:{port}: {error}", hint="choose another port with --port") from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Stop listening, answer what is under way, close everything."""
+        self._front.draining = True
+        if self._server is not None:
+            self._server.close()
+        self._hub.drain()
+        await self._hub.idle.wait()
+        await self._graph.close()
+        await self._client.close()
+
+    async def run_until_signalled(self) -> None:
+        """Return when a signal has come and the time to drain is over."""
+        loop = asyncio.get_running_loop()
+        signals = asyncio.Semaphore(0)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, signals.release)
+        try:
+            await signals.acquire()
+            self._front.draining = True
+            self._log("info", "shutting down: the readiness probe fails now", drain_seconds=self._options.drain_s)
+            try:
+                async with asyncio.timeout(self._options.drain_s):
+                    await signals.acquire()
+            except TimeoutError:
+                pass
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def _patterns(self, graph: InferenceGraph) -> tuple[str, ...]:
+        own = graph.extensions.propagate_headers
+        patterns = patterns_of(self._options.propagate) if own is None else own
+        for pattern in skipped_patterns(patterns):
+            self._log("error", "a header pattern does not compile and is skipped", pattern=pattern)
+        return patterns
+
+    def _resolver(self, graph: InferenceGraph) -> Resolve:
+        return resolve_with({**graph.extensions.services, **(self._options.services or {})})
+
+
+def limits_of(timeouts: Timeouts) -> Limits:
+    """Return the server's limits: 0 and less mean none, and an idle limit of 0 falls back to that of reading."""
+
+    def seconds(value: int) -> float | None:
+        return value if value > 0 else None
+
+    return Limits(
+        read_s=seconds(timeouts.server_read),
+        write_s=seconds(timeouts.server_write),
+        idle_s=seconds(timeouts.server_idle or timeouts.server_read),
+    )
+
+
+async def serve(graph: InferenceGraph, options: RouterOptions, *, ready: Callable[[str], None], log: Log = log_line) -> None:
+    """Serve *graph* until SIGTERM or SIGINT; *ready* gets the URL once connections are accepted. Raises `EmulatorError`."""
+    async with Router(graph, options, log=log) as router:
+        ready(router.url)
+        await router.run_until_signalled()
+
+
+def environment_propagation() -> str | None:
+    """Return `PROPAGATE_HEADERS`, None if it is not set."""
+    return os.environ.get("PROPAGATE_HEADERS")

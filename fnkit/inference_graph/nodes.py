@@ -1,0 +1,113 @@
+"""The routers of one step at a time: Sequence, Switch and Splitter, each compiled to one coroutine function.
+
+Observed of KServe's router, and kept: a Sequence sends every step the node's own input unless `data` is exactly `$response`; its
+condition reads the previous answer, and when it does not hold, that answer ends the node with status 200 whatever its own status
+was; a Switch reads the node's input; a Splitter looks at nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fnkit.inference_graph import gjson
+from fnkit.inference_graph.calls import Answer, CallFailed
+from fnkit.inference_graph.flight import NoAnswer, NoMatch
+from fnkit.inference_graph.go_json import map_predictions_to_instances
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fnkit.inference_graph.flight import Flight, Runner
+    from fnkit.inference_graph.spec import Step
+
+    Draw = Callable[[], int]
+
+_NOTHING = Answer(0, b"")
+
+
+def draw_securely() -> int:
+    """Return a number from 0 to 99, all equally likely, from the system's source."""
+    while (byte := os.urandom(1)[0]) >= 200:
+        pass
+    return byte % 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """One step of a Sequence, as it is asked for at run time."""
+
+    run: Runner
+    chained: bool
+    maps: bool
+    condition: gjson.Query | None
+    hard: bool
+    last: bool
+
+
+def sequence(steps: Sequence[Step], runners: Sequence[Runner]) -> Runner:
+    """Compile a Sequence. Without steps it answers status 0 and nothing, which ends a request without an answer."""
+    stages = tuple(
+        _Stage(
+            run=run,
+            chained=step.data == "$response" and at > 0,
+            maps=step.map_predictions,
+            condition=gjson.compile(step.condition) if step.condition else None,
+            hard=step.is_hard,
+            last=at == len(steps) - 1,
+        )
+        for at, (step, run) in enumerate(zip(steps, runners, strict=True))
+    )
+
+    async def run(body: bytes, flight: Flight, stream: bool) -> Answer:
+        answer = _NOTHING
+        for stage in stages:
+            previous = answer.body
+            assert isinstance(previous, bytes)  # only the last answer may be a stream
+            request = previous if stage.chained else body
+            if stage.maps:
+                request = map_predictions_to_instances(request)
+            if stage.condition is not None:
+                if not gjson.valid(previous):
+                    raise CallFailed("invalid response")
+                if not stage.condition.exists(previous):
+                    return Answer(200, previous)
+            answer = await stage.run(request, flight, stream and stage.last)
+            if stage.hard and not 200 <= answer.status < 300:
+                return answer
+        return answer
+
+    return run
+
+
+def switch(steps: Sequence[Step], runners: Sequence[Runner]) -> Runner:
+    """Compile a Switch. A step without a condition has the empty path, which finds an empty key only."""
+    branches = tuple((gjson.compile(step.condition), run) for step, run in zip(steps, runners, strict=True))
+
+    async def run(body: bytes, flight: Flight, stream: bool) -> Answer:
+        if gjson.valid(body):
+            for condition, branch in branches:
+                if condition.exists(body):
+                    return await branch(body, flight, stream)
+        raise NoMatch("None of the routes matched with the switch condition")
+
+    return run
+
+
+def splitter(steps: Sequence[Step], runners: Sequence[Runner], draw: Draw) -> Runner:
+    """Compile a Splitter: *draw* gives a number from 0 to 99, the first step whose cumulated weight exceeds it is taken."""
+    weighted = tuple((step.weight, run) for step, run in zip(steps, runners, strict=True))
+
+    async def run(body: bytes, flight: Flight, stream: bool) -> Answer:
+        point = draw()
+        bound = 0
+        for weight, branch in weighted:
+            if weight is None:
+                raise NoAnswer("a step of a Splitter has no weight")
+            bound += weight
+            if point < bound:
+                return await branch(body, flight, stream)
+        raise CallFailed("no route was selected by the splitter")
+
+    return run
