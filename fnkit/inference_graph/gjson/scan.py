@@ -45,6 +45,7 @@ CONTAINER = re.compile(rb"[{\[]")
 _ANY = re.compile(rb'[^"{\[ntf+\-0-9iIN]*+' + _ONE_VALUE, re.S)
 _SHALLOW = re.compile(rb"." + _nested(4) + rb"[}\])]", re.S)
 _BRACKET = re.compile(_nested(2) + rb"(?:([{\[(])|[}\])])", re.S)
+_EACH_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+(?:([{\[])|[}\]])", re.S)
 _CLOSED_STRINGS = re.compile(rb'(?:[^"]++|' + _STRING + rb")*+", re.S)
 _KEY = re.compile(rb'[^"]*+(' + _STRING + rb")[\x00-\x20,:]*+", re.S)
 _TERMINATED = re.compile(_STRING, re.S)
@@ -70,9 +71,18 @@ def container_end(text: bytes, start: int) -> int:
     return len(text) if rest is None or rest.end() == len(text) else len(text) + 1
 
 
-def literal_type(text: bytes) -> str:
-    """Return the type of a literal by its first byte."""
-    return _LITERAL_TYPES[text[0]]
+def is_deeper(text: bytes, levels: int) -> bool:
+    """Tell whether the brackets of the JSON value *text* nest more than *levels* (six at least) deep."""
+    start = CONTAINER.search(text)
+    if start is None or _SHALLOW.match(text, start.start()):
+        return False
+    level = position = 0
+    while found := _EACH_BRACKET.match(text, position):
+        position = found.end()
+        level += 1 if found.lastindex else -1
+        if level > levels:
+            return True
+    return False
 
 
 def value_from(text: bytes, found: re.Match[bytes], first: int) -> tuple[Value, int]:
