@@ -19,6 +19,8 @@ ACCEPT_S = 10.0  # how long a broker may take to accept a message before the sen
 class KafkaSender:
     """Writes to one topic. `send` returns when the broker has acknowledged every message."""
 
+    slow = True
+
     def __init__(self, spec: QueueSpec) -> None:
         self._spec = spec
         self._producer = Producer(

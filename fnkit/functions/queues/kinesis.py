@@ -21,6 +21,8 @@ ATTEMPTS = 6
 class KinesisSender:
     """Writes to one stream; the key is the partition key, so messages of one key keep their order within a shard."""
 
+    slow = True
+
     def __init__(self, spec: QueueSpec, client: Any, *, pause: Callable[[float], None] = time.sleep) -> None:  # Any: boto3
         self._spec = spec
         self._client = client

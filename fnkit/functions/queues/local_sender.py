@@ -12,6 +12,8 @@ from fnkit.functions.queues.spec import QueueSpec
 class LocalSender:
     """Writes to one `LocalQueue`."""
 
+    slow = False
+
     def __init__(self, queue: LocalQueue) -> None:
         self._queue = queue
 

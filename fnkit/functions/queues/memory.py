@@ -11,6 +11,8 @@ from fnkit.functions.queues.spec import QueueSpec
 class MemorySender:
     """Keeps messages in `messages`, newest last."""
 
+    slow = False
+
     def __init__(self) -> None:
         self.messages: list[Message] = []
 

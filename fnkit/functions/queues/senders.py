@@ -25,7 +25,9 @@ _NEEDS = {"kafka": "confluent-kafka", "sqs": "boto3", "kinesis": "boto3", "v3io"
 
 
 class Sender(Protocol):
-    """One queue, to be written to. Blocking; safe to use from one thread at a time."""
+    """One queue, to be written to. Blocking; safe to use from one thread at a time. *slow*: a send waits for the network."""
+
+    slow: bool
 
     def send(self, messages: Sequence[Message]) -> None:
         """Return once the queue has accepted all *messages*; `QueueError` if it did not take every one of them."""

@@ -21,6 +21,8 @@ BATCH_BYTES = 1024 * 1024  # and their size together
 class SqsSender:
     """Writes to one SQS queue; on a FIFO queue the key is the message group and the id the deduplication id."""
 
+    slow = True
+
     def __init__(self, spec: QueueSpec, client: Any, url: str) -> None:  # Any: boto3 has no types of its own
         self._spec = spec
         self._client = client

@@ -18,6 +18,8 @@ BATCH = 8  # records of one request, as MLRun sends them
 class V3ioSender:
     """Writes to the stream at `v3io://[endpoint]/container/path`."""
 
+    slow = True
+
     def __init__(self, spec: QueueSpec, client: Any) -> None:  # Any: the v3io package has no types
         self._spec = spec
         self._client = client
