@@ -7,7 +7,7 @@ from fnkit.engine.answer import Answer, QueueWriter, RemoteStep, Topology
 from fnkit.engine.context import Context, Logger
 from fnkit.engine.drive import drive, drive_iterator
 from fnkit.engine.event import Event
-from fnkit.engine.node import COMPLETE_NAME as Complete  # noqa: N812  # the name that steps use as an outlet
+from fnkit.engine.node import COMPLETE_NAME as Complete  # the name that steps use as an outlet
 from fnkit.engine.payload import decode_body, receive
 from fnkit.engine.powers import DROP, Many
 from fnkit.engine.response import Chunk, End, Fault, Frame, Head, Response, WireResponse

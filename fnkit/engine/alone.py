@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fnkit.engine.answer import Answer
 from fnkit.engine.compile import flow_of, node_of, waits
 from fnkit.engine.construct import build_step
 from fnkit.engine.edges import followers
 from fnkit.engine.event import Event
+from fnkit.engine.isolation import isolate
 from fnkit.engine.node import COMPLETE, Node, identity
 from fnkit.engine.outlets import choose
 from fnkit.engine.paths import read_path, write_path
-from fnkit.engine.isolation import isolate
 from fnkit.engine.powers import COROUTINE, STREAMS, Drop, Many
 from fnkit.engine.stream import SyncSource, close_source
 from fnkit.errors import GraphError
@@ -69,7 +69,7 @@ class LoneStep:
         node = self._node
         result = node.call(event if node.takes_event else read_path(event.body, node.input_path))
         if result.__class__ is COROUTINE:
-            result = await result  # type: ignore[misc]  # its class says so
+            result = await result
         if isinstance(result, Drop):
             return Answer(None, ())
         if isinstance(result, Many):
@@ -91,13 +91,13 @@ class LoneStep:
         chosen = choose(node, node.select(event if node.select_event else event.body))
         return None if chosen is node.targets else tuple(target.name for target in chosen)
 
-    async def _chunks(self, event: Event, source: object) -> AsyncIterator[tuple[object, tuple[str, ...] | None]]:
+    async def _chunks(self, event: Event, source: Any) -> AsyncIterator[tuple[object, tuple[str, ...] | None]]:
         node = self._node
-        stream = source if hasattr(source, "__anext__") else SyncSource(source)  # type: ignore[arg-type]  # a generator
+        stream = source if hasattr(source, "__anext__") else SyncSource(source)
         try:
             while True:
                 try:
-                    chunk = await stream.__anext__()  # type: ignore[attr-defined]  # an async generator
+                    chunk = await stream.__anext__()
                 except StopAsyncIteration:
                     return
                 if node.takes_event and isinstance(chunk, Event):

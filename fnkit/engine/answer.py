@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class Answer:
     """What one step made of one event.
 
-    *outlets* are the names of the next steps that it chose: None means all of them, an empty tuple means none. Where *streaming*, *value* is an
-    async iterator of (chunk, outlets). Where *many*, *value* is a list of bodies that go on one by one.
+    *outlets* are the names of the next steps that it chose: None means all of them, an empty tuple means none.
+    Where *streaming*, *value* is an async iterator of (chunk, outlets). Where *many*, *value* is a list of bodies that go on one by one.
     """
 
     __slots__ = ("many", "outlets", "streaming", "value")

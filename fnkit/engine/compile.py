@@ -250,7 +250,7 @@ def _release(node: Node) -> None:
 
 
 def _line(node: Node) -> tuple[Node, ...]:
-    """Return the straight run of plain steps that begins at *node*: it ends before a step that counts, chooses or needs more than a call."""
+    """Return the straight run of plain steps that begins at *node*: up to one that chooses, or before one that counts or needs more."""
     line: list[Node] = []
     while node.plain and node is not COMPLETE:
         line.append(node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from types import CodeType
 from typing import TYPE_CHECKING
 
 from fnkit.engine.drive import drive
@@ -90,11 +91,12 @@ def accepted(function: object, offered: Mapping[str, object]) -> tuple[str, ...]
     return tuple(name for name in offered if name in taken)
 
 
-def _code_of(function: object) -> object:
+def _code_of(function: object) -> CodeType | None:
     if isinstance(function, type):
         function = function.__init__ if function.__init__ is not object.__init__ else function.__new__  # type: ignore[misc]
     function = getattr(function, "__func__", function)
-    return getattr(function, "__code__", None)
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else None
 
 
 def resolve_arguments(args: Mapping[str, object], namespaces: Sequence[Namespace]) -> dict[str, object]:
@@ -174,14 +176,14 @@ def is_generator(function: object) -> bool:
     return any(code.co_flags & (0x20 | 0x200) for code in _codes(function))
 
 
-def _codes(function: object) -> list[object]:
-    codes: list[object] = []
+def _codes(function: object) -> list[CodeType]:
+    codes: list[CodeType] = []
     for _ in range(20):  # a chain of wrappers ends; a circle of them must not hang
         function = getattr(function, "__func__", function)
         code = getattr(function, "__code__", None)
         if code is None and not isinstance(function, type):
-            code = getattr(getattr(type(function), "__call__", None), "__code__", None)
-        if code is not None:
+            code = getattr(vars(type(function)).get("__call__"), "__code__", None)
+        if isinstance(code, CodeType):
             codes.append(code)
         inner = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
         if inner is None:

@@ -13,7 +13,7 @@ def drive(awaitable: Awaitable[object]) -> object:
     """
     coroutine = awaitable.__await__()
     try:
-        coroutine.send(None)  # type: ignore[attr-defined]  # the iterator of every coroutine has send
+        coroutine.send(None)
     except StopIteration as stop:
         return stop.value
     close = getattr(coroutine, "close", None)

@@ -37,7 +37,7 @@ def select_part(manifest: Manifest, flow: Flow, function: str) -> Part:
         return Part(steps, starts, frozenset())
     entry = next((each.name for each in manifest.functions if each.kind == "entry"), "")
     if function in ("", entry):
-        return _reachable(manifest, flow, steps, starts, {"", EVERYWHERE, entry})
+        return _reachable(flow, steps, starts, {"", EVERYWHERE, entry})
     mine = {step.name for step in flow.steps if step.function == function}
     if not mine:
         raise GraphError(f"did not find steps pointing to current function ({function})")
@@ -45,7 +45,7 @@ def select_part(manifest: Manifest, flow: Flow, function: str) -> Part:
     behind = tuple(
         name for name in woken if any(steps[before].kind == "queue" for before in steps[name].after if before in steps)
     )
-    return _reachable(manifest, flow, steps, behind or woken, {function, EVERYWHERE})
+    return _reachable(flow, steps, behind or woken, {function, EVERYWHERE})
 
 
 def is_start(step: Step, handlers: Iterable[str]) -> bool:
@@ -53,7 +53,7 @@ def is_start(step: Step, handlers: Iterable[str]) -> bool:
     return set(step.after) <= set(step.cycle_from) and step.name not in handlers
 
 
-def _reachable(manifest: Manifest, flow: Flow, steps: Mapping[str, Step], starts: tuple[str, ...], homes: set[str]) -> Part:
+def _reachable(flow: Flow, steps: Mapping[str, Step], starts: tuple[str, ...], homes: set[str]) -> Part:
     """Return the steps that *starts* lead to, stopping at queues; error handlers are led to by what they guard."""
     follow = followers(flow)
     found: dict[str, Step] = {}

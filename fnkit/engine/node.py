@@ -10,8 +10,8 @@ COMPLETE_NAME = "Complete"
 class Node:
     """One step, compiled.
 
-    *call* takes body (or event, where *takes_event*) and returns the result. *line* is the straight run of plain steps that begins here, empty
-    where the step needs more than a call. *targets* are the next nodes, *only* the single one of them. *outlets* are the targets by name.
+    *call* takes body (or event, where *takes_event*) and returns the result. *line* is the straight run of plain steps that begins here,
+    empty where the step needs more than a call. *targets* are the next nodes, *only* the single one of them, *outlets* are they by name.
     *handler* is the error handler. *limit* is how often one event may enter (0: not counted, because the step is on no cycle).
     *answers*: the end of the graph can be reached without waiting for a merge. *streams*: it can be reached without a collector.
     *collectors* are those that a stream of this step can reach. *release* goes on after a merge or a collector.

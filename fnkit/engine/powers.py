@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,15 +75,15 @@ class Many:
 async def _coroutine() -> None: ...
 
 
-async def _async_generator():  # type: ignore[no-untyped-def]  # only its class matters
-    yield
+async def _async_generator() -> AsyncIterator[object]:
+    yield None
 
 
 _sample = _coroutine()
-COROUTINE = type(_sample)
+COROUTINE: type[Coroutine[object, object, object]] = type(_sample)
 _sample.close()
-GENERATOR = type(_ for _ in ())
-ASYNC_GENERATOR = type(_async_generator())
+GENERATOR: type[object] = type(_ for _ in ())
+ASYNC_GENERATOR: type[object] = type(_async_generator())
 
 
 class RemoteStream:

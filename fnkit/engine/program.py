@@ -21,7 +21,7 @@ class Program:
     flow has `engine="sync"`. *background* holds the tasks under way.
     """
 
-    __slots__ = ("_fans", "answers", "background", "context", "looped", "nodes", "sequential", "size", "start", "_make_trip")
+    __slots__ = ("_fans", "_make_trip", "answers", "background", "context", "looped", "nodes", "sequential", "size", "start")
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ class Response:
 class _Frame:
     """What all frames share: they compare and print by their fields."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def _fields(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)

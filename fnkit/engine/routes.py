@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fnkit.engine.construct import Built, build_step, suspends
 from fnkit.engine.event import Event
@@ -38,7 +38,7 @@ class RouteCall:
         assert self._call is not None, "a route has a method to call"
         result = self._call(event if self._takes_event else event.body)
         if result.__class__ is COROUTINE:
-            result = await result  # type: ignore[misc]  # its class says so
+            result = await result
         return result.body if self._takes_event and isinstance(result, Event) else result
 
 
@@ -59,8 +59,8 @@ class RemoteRoute:
         return _chunks(answer.value) if answer.streaming else answer.value
 
 
-async def _chunks(stream: object) -> object:  # type: ignore[misc]  # an async generator of whatever the route yields
-    async for chunk, _ in stream:  # type: ignore[attr-defined]  # a streaming answer's value is a stream
+async def _chunks(stream: Any) -> AsyncIterator[object]:
+    async for chunk, _ in stream:
         yield chunk
 
 

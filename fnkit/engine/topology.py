@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from fnkit.engine.event import Event
 from fnkit.engine.compile import Compiler, flow_of
+from fnkit.engine.event import Event
 from fnkit.engine.payload import receive
 from fnkit.engine.powers import ASYNC_GENERATOR, DROP, GENERATOR, Many
 from fnkit.engine.response import Response

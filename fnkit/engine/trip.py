@@ -39,8 +39,14 @@ class Trip:
         """Send *event* to all *targets*; return the one that the caller walks on to, or None. The others get copies."""
         inline = COMPLETE if COMPLETE in targets else targets[0]
         body = event.body
-        self.later.extend([(target, event.copy(isolate(body))) for target in targets if target is not inline])
+        for target in targets:
+            if target is not inline:
+                self.spawn(target, event.copy(isolate(body)))
         return inline
+
+    def spawn(self, node: Node, event: Event) -> None:
+        """Walk *event* from *node* once the path under way has ended."""
+        self.later.append((node, event))
 
     def wait_for_merge(self, node: Node, event: Event) -> list[object] | None:
         """Note that *event* arrived at the merge *node*; return all bodies once the last one is there."""

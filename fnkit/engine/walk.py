@@ -3,51 +3,23 @@
 `walk` follows one path, without tasks and without a call per step of ours: a straight run of plain steps costs little more than calling
 them. Where a path splits, the trip decides who walks the other branches: tasks on the event loop, or a list of paths to be walked
 afterwards where no step ever waits. A path ends at `Complete` with a body, or it ends with NOTHING.
-
-Streams are pulled: whoever asks for the next chunk runs the generator up to its next `yield` and the chunk through the steps behind
-it. Nothing is produced ahead, and closing the stream closes the generator. A chunk is a small trip of its own.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fnkit.engine.chunks import NOTHING, Onward, Routed, route, run_whole, stream_on
 from fnkit.engine.event import Event
-from fnkit.engine.isolation import isolate
 from fnkit.engine.node import COMPLETE, Node
 from fnkit.engine.outlets import choose
 from fnkit.engine.paths import read_path, write_path
 from fnkit.engine.powers import COROUTINE, DROP, SPECIAL, Drop, Many, RemoteStream
-from fnkit.engine.stream import Stream, SyncSource, close_source, drain
-from fnkit.errors import StreamingError
+from fnkit.engine.stream import drain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from fnkit.engine.answer import Answer
     from fnkit.engine.trip import Trip
-
-NOTHING = DROP
-"""The result of a path that ended without an answer."""
-
-
-class Onward:
-    """Where a path goes on after a step that needed more than a call."""
-
-    __slots__ = ("event", "node")
-
-    def __init__(self, node: Node, event: Event) -> None:
-        self.node = node
-        self.event = event
-
-
-class Routed:
-    """A step chose its outlets where it ran."""
-
-    __slots__ = ("targets",)
-
-    def __init__(self, targets: tuple[Node, ...]) -> None:
-        self.targets = targets
 
 
 async def walk(trip: Trip, node: Node, event: Event) -> object:  # noqa: PLR0912, PLR0915  # the hot loop: a call per step would be its price
@@ -70,7 +42,7 @@ async def walk(trip: Trip, node: Node, event: Event) -> object:  # noqa: PLR0912
                 if count >= node.limit:
                     raise RuntimeError(_limit_text(node, event))
                 counts[node.index] = count + 1
-            for node in node.line:
+            for node in node.line:  # noqa: B020, PLR1704  # the step under way is what the error handling below looks at
                 entry = body
                 result = node.call(body)
                 if result.__class__ in SPECIAL:
@@ -91,10 +63,7 @@ async def walk(trip: Trip, node: Node, event: Event) -> object:  # noqa: PLR0912
                 targets = node.targets
             else:
                 names = node.select(_seen(event, body) if node.select_event else body)
-                if names.__class__ is list and len(names) == 1:
-                    target = node.outlets.get(names[0])
-                else:
-                    target = None
+                target = node.outlets.get(names[0]) if names.__class__ is list and len(names) == 1 else None
                 if target is None:
                     targets = choose(node, names)
         except Exception as error:
@@ -140,12 +109,6 @@ def _limit_text(node: Node, event: Event) -> str:
     )
 
 
-def _route(node: Node, event: Event) -> tuple[Node, ...]:
-    if node.select is None:
-        return node.targets
-    return choose(node, node.select(event if node.select_event else event.body))
-
-
 async def _apply(trip: Trip, node: Node, event: Event) -> tuple[object, Event]:
     """Run a step that is more than a call from body to body; return what is special about its result, and the event that goes on."""
     match node.power:
@@ -181,7 +144,7 @@ def _arrived(node: Node, event: Event, answer: Answer) -> object:
 async def _apply_call(trip: Trip, node: Node, event: Event) -> tuple[object, Event]:
     result = node.call(event if node.takes_event else read_path(event.body, node.input_path))
     if result.__class__ is COROUTINE:
-        result = await result  # type: ignore[misc]  # its class says so
+        result = await result
     if result.__class__ in SPECIAL:
         return result, event
     if node.power == "queue":
@@ -191,7 +154,8 @@ async def _apply_call(trip: Trip, node: Node, event: Event) -> tuple[object, Eve
         return None, event
     if not isinstance(result, Event):
         raise TypeError(
-            f"step '{node.name}' gets the whole event and must return an event, not {type(result).__name__}: end the method with 'return event'"
+            f"step '{node.name}' gets the whole event and must return an event, not {type(result).__name__}: "
+            "end its method with 'return event'"
         )
     if result is not event and result._counts is None:
         result._counts = event._counts
@@ -208,7 +172,7 @@ async def _special(trip: Trip, node: Node, event: Event, special: object) -> obj
         return _onward(trip, special.targets, event)
     if isinstance(special, Many):
         return await _send_many(trip, node, event, special)
-    return await _stream(trip, node, event, special)
+    return await stream_on(trip, node, event, special)
 
 
 def _onward(trip: Trip, targets: tuple[Node, ...], event: Event) -> object:
@@ -223,11 +187,11 @@ async def _send_many(trip: Trip, node: Node, event: Event, many: Many) -> object
     bodies = many.bodies if isinstance(many.bodies, (list, tuple)) else list(many.bodies)
     if len(bodies) == 1:
         event.body = bodies[0]
-        return _onward(trip, _route(node, event), event)
+        return _onward(trip, route(node, event), event)
     first: object = NOTHING
     for body in bodies:
         one = event.copy(body)
-        for value in await _run_whole(trip, _route(node, one), one):
+        for value in await run_whole(trip.program, route(node, one), one, trip.collected):
             if trip.whole:
                 trip.arrivals.append(value)
             elif first is NOTHING:
@@ -235,141 +199,3 @@ async def _send_many(trip: Trip, node: Node, event: Event, many: Many) -> object
             else:
                 await drain(value)
     return first
-
-
-async def _run_whole(trip: Trip, targets: tuple[Node, ...], event: Event) -> list[object]:
-    """Run *event* from *targets* to the end of all its branches, as a trip of its own; return all its answers."""
-    if not targets:
-        return []
-    if targets[0] is COMPLETE and len(targets) == 1:
-        return [event.body]
-    inner = trip.program.trip(whole=True, collected=trip.collected)
-    target = targets[0] if len(targets) == 1 else inner.program.fan(targets)
-    await inner.run(target, event)
-    return inner.arrivals
-
-
-async def _stream(trip: Trip, node: Node, event: Event, source: object) -> object:
-    """Go on with a stream: hand it to the client where it can get there, run it to its end where it cannot."""
-    if event.streaming_step:
-        await close_source(source)
-        raise StreamingError(
-            "Streaming on top of streaming is not allowed. "
-            f"Step '{node.name}' received a streaming event from '{event.streaming_step}'."
-        )
-    collected: dict[Node, list[object]] = {collector: [] for collector in node.collectors}
-    failures: list[Exception] = []
-    chunks = _chunks(trip, node, event, source, collected, failures)
-    if node.streams:
-        return await Stream.open(_told(trip, node, event, chunks, collected, failures), trip.cancel)
-    async for _ in chunks:
-        pass
-    if failures and not collected:
-        raise _broken(failures[0])
-    released = [_collected(event, collector, bodies, failures) for collector, bodies in _reached(collected)]
-    if len(released) == 1:
-        return released[0]
-    for each in released[1:]:
-        await trip.arrive(await walk(trip, each.node, each.event))
-    return released[0] if released else NOTHING
-
-
-def _broken(error: Exception) -> StreamingError:
-    broken = StreamingError(f"{type(error).__name__}: {error}")
-    broken.__cause__ = error
-    return broken
-
-
-def _reached(collected: dict[Node, list[object]]) -> list[tuple[Node, list[object]]]:
-    """Return the collectors that chunks were routed to; all of them where there was no chunk at all."""
-    return [item for item in collected.items() if item[1]] or list(collected.items())
-
-
-def _collected(event: Event, collector: Node, bodies: list[object], failures: list[Exception]) -> Onward:
-    return Onward(collector.release, event.copy((bodies, failures[0] if failures else None)))
-
-
-async def _told(
-    trip: Trip,
-    node: Node,
-    event: Event,
-    chunks: AsyncGenerator[object, None],
-    collected: dict[Node, list[object]],
-    failures: list[Exception],
-) -> AsyncGenerator[object, None]:
-    """Yield the chunks that reach the client, then let the collectors go on, then tell of the error that broke the stream."""
-    try:
-        async for chunk in chunks:
-            yield chunk
-    finally:
-        await chunks.aclose()
-    for collector, bodies in _reached(collected):
-        onward = _collected(event, collector, bodies, failures)
-        await trip.program.trip(whole=True).run(onward.node, onward.event)
-    if failures:
-        raise _broken(failures[0])
-
-
-async def _chunks(
-    trip: Trip, node: Node, event: Event, source: object, collected: dict[Node, list[object]], failures: list[Exception]
-) -> AsyncGenerator[object, None]:
-    """Pull the generator; yield what reaches `Complete`. What the generator raises is noted in *failures*."""
-    routed = isinstance(source, RemoteStream)
-    stream = source.chunks if isinstance(source, RemoteStream) else source
-    if not hasattr(stream, "__anext__"):
-        stream = stream.__aiter__() if hasattr(stream, "__aiter__") else SyncSource(stream)  # type: ignore[arg-type,attr-defined]
-    number = 0
-    inner = _ChunkTrips(trip, node, collected)
-    try:
-        while True:
-            try:
-                chunk = await stream.__anext__()
-            except StopAsyncIteration:
-                break
-            except Exception as error:
-                failures.append(error)
-                break
-            outlets = None
-            if routed:
-                chunk, outlets = chunk
-            for value in await inner.pass_on(
-                event.chunk(_chunk_body(node, event, chunk), node.name, number), outlets, routed=routed
-            ):
-                yield value
-            number += 1
-    finally:
-        await close_source(stream)
-
-
-def _chunk_body(node: Node, event: Event, chunk: object) -> object:
-    if node.takes_event and isinstance(chunk, Event):
-        return chunk.body
-    if node.result_path:
-        return write_path(isolate(event.body), node.result_path, chunk)
-    return chunk
-
-
-class _ChunkTrips:
-    """Sends the chunks of one stream through the steps behind it."""
-
-    __slots__ = ("_collected", "_node", "_program")
-
-    def __init__(self, trip: Trip, node: Node, collected: dict[Node, list[object]]) -> None:
-        self._program = trip.program
-        self._node = node
-        self._collected = collected
-
-    async def pass_on(self, event: Event, outlets: tuple[str, ...] | None, *, routed: bool) -> list[object]:
-        """Return what reaches `Complete` of this chunk."""
-        node = self._node
-        if routed:
-            targets = node.targets if outlets is None else choose(node, outlets) if outlets else ()
-        else:
-            targets = _route(node, event)
-        if not targets:
-            return []
-        if targets[0] is COMPLETE and len(targets) == 1:
-            return [event.body]
-        trip = self._program.trip(whole=True, collected=self._collected)
-        await trip.run(targets[0] if len(targets) == 1 else self._program.fan(targets), event)
-        return trip.arrivals

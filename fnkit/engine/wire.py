@@ -60,7 +60,7 @@ def wire_headers(headers: Mapping[str, object], content_type: str) -> tuple[Head
     cookies: list[str] = []
     for name, value in headers.items():
         text = str(value)
-        if not _is_token(name) or any(ord(char) < 32 and char != "\t" or ord(char) == 127 for char in text):
+        if not _is_token(name) or any((ord(char) < 32 and char != "\t") or ord(char) == 127 for char in text):
             raise MLRunInternalServerError(f"the answer's header {name!r}: {text!r} has characters that no header may have")
         if name.lower() == "set-cookie":
             cookies.append(text)
