@@ -109,8 +109,7 @@ class LambdaApi:
     def _find(self, name: str, scope: Scope) -> Pool:
         """Return the pool of the function that *name* (a name, an ARN, either with a qualifier) means."""
         bare = name.rsplit(":function:", maxsplit=1)[-1]
-        bare, _, qualifier = bare.partition(":")
-        bare = bare.removeprefix("function:")
+        bare, _, qualifier = bare.removeprefix("function:").partition(":")
         asked = parse_qs(scope["query_string"].decode("latin-1")).get("Qualifier", [qualifier])[0]
         arn = describe_functions.arn(bare, self._options.region)
         if bare not in self._pools or asked not in ("", "$LATEST", "live"):

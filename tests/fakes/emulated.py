@@ -145,7 +145,7 @@ class Caller:
             "server": ("127.0.0.1", 8080),
         }
         request = [{"type": "http.request", "body": body, "more_body": False}]
-        started: dict[str, object] = {}
+        started: dict[str, Any] = {}
         parts: list[bytes] = []
         complete = False
 
@@ -167,7 +167,7 @@ class Caller:
                 self.parts.put_nowait(data)
             complete = not message.get("more_body", False)
 
-        await self._app(scope, receive, send)  # type: ignore[arg-type]  # plain dicts
+        await self._app(scope, receive, send)
         return Answer(started.get("status", 0), started.get("headers", ()), parts, complete)
 
 

@@ -1,0 +1,90 @@
+"""Unpacking bundles and finding their Python."""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fnkit.errors import EmulatorError, UsageError
+from fnkit_emulator.deployed import extract, find_python, unpack, variables
+from fnkit_emulator.options import Options, check_host
+from tests.fakes.emulated import FakeBuild, fake_build
+
+
+def test_executables_stay_executable_and_nothing_is_writable(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        script = zipfile.ZipInfo("run")
+        script.external_attr = 0o100755 << 16
+        zipped.writestr(script, "#!/bin/sh\n")
+        zipped.writestr("folder/data", "x")
+
+    extract(archive, tmp_path / "out")
+
+    assert (tmp_path / "out" / "run").stat().st_mode & 0o777 == 0o555
+    assert (tmp_path / "out" / "folder" / "data").stat().st_mode & 0o777 == 0o444
+
+
+def test_what_was_unpacked_is_removed(tmp_path: Path) -> None:
+    with unpack(fake_build(tmp_path), Options()) as (deployed,):
+        root = deployed.root
+        assert (root / "bundle.json").exists()
+
+    assert not root.parent.parent.exists()
+
+
+def test_a_broken_zip_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    build = fake_build(tmp_path)
+    build.bundles[0].path.write_bytes(b"no zip")
+
+    with pytest.raises(EmulatorError, match="cannot be read") as caught, unpack(build, Options()):
+        pass
+
+    assert caught.value.where == str(build.bundles[0].path)
+    assert "fnkit build" in caught.value.hint
+
+
+def test_a_python_that_is_not_here_is_an_error_with_the_remedy(tmp_path: Path) -> None:
+    build = fake_build(tmp_path, extra={})
+    with zipfile.ZipFile(build.bundles[0].path, "w") as zipped:
+        zipped.writestr("bundle.json", json.dumps({"python": "3.99"}))
+
+    with (
+        pytest.raises(EmulatorError, match=r"for Python 3\.99") as caught,
+        unpack(FakeBuild(build.manifest, build.bundles), Options()),
+    ):
+        pass
+
+    assert "python" in caught.value.hint
+
+
+def test_the_running_python_is_used_where_it_fits() -> None:
+    assert find_python(f"{sys.version_info[0]}.{sys.version_info[1]}") == sys.executable
+
+
+def test_a_proxy_of_this_machine_is_passed_on_but_not_for_the_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    with unpack(fake_build(tmp_path), Options()) as (deployed,):
+        environ = variables(deployed, Options(), endpoint="http://127.0.0.1:1", access_key="AKIA1")
+
+    assert environ["HTTPS_PROXY"] == "http://proxy:1"
+    assert environ["NO_PROXY"] == environ["no_proxy"] == "127.0.0.1,localhost,example.org"
+
+
+@pytest.mark.parametrize(("given", "host"), [("localhost", "127.0.0.1"), ("127.0.0.2", "127.0.0.2"), ("[::1]", "::1")])
+def test_loopback_hosts_are_taken(given: str, host: str) -> None:
+    assert check_host(given) == host
+
+
+@pytest.mark.parametrize("given", ["0.0.0.0", "192.168.1.1", "example.org", "", "::"])
+def test_other_hosts_are_refused_with_the_reason(given: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_host(given)
+
+    assert caught.value.where == "--host"
+    assert "loopback" in caught.value.hint
