@@ -9,6 +9,7 @@ from __future__ import annotations
 from json import loads
 from typing import TYPE_CHECKING, Protocol
 
+from fnkit.engine.payload import receive
 from fnkit.errors import FnkitError
 from fnkit.functions.codec import decode_json
 from fnkit.functions.envelope import is_call
@@ -59,6 +60,7 @@ class Application:
         environ: Mapping[str, str],
         streams: bool = True,
         url_streams: bool = False,
+        default_content_type: str = "",
     ) -> None:
         self.needs_loop = needs_loop
         self.log = log
@@ -67,6 +69,7 @@ class Application:
         self._environ = environ
         self._streams = streams
         self._url_streams = url_streams
+        self._default_content_type = default_content_type
 
     async def answer(self, invocation: Invocation, context: object = None) -> Whole | Streamed:
         """Answer *invocation*; *context* is the managed runtime's own context object, if there is one.
@@ -101,11 +104,19 @@ class Application:
             event = _with(read_request(payload), invocation, context)
             return await self._answer_http(await topology(event))
         if is_batch(payload) and isinstance(payload, dict):
-            records = read_batch(payload)
-            for record in records:
-                _with(record.event, invocation, context)
-            return await run_batch(records, topology, self.log.report)
+            return await self._answer_batch(topology, payload, invocation, context)
         return await answer_direct(await topology(_with(read_direct(payload, invocation), invocation, context)))
+
+    async def _answer_batch(
+        self, topology: Topology, payload: dict[str, object], invocation: Invocation, context: object
+    ) -> Whole:
+        process = getattr(topology, "process", None)
+        if process is None:
+            raise Failure("GraphError", "this graph does not read queues: only flows do")
+        records = read_batch(payload)
+        for record in records:
+            receive(_with(record.event, invocation, context), self._default_content_type)
+        return await run_batch(records, process, self.log.report)
 
     async def _answer_http(self, response: WireResponse) -> Whole | Streamed:
         if not self._url_streams:

@@ -107,19 +107,21 @@ class RuntimeClient:
         """Report that *invocation* failed before anything was answered; leaves with the next question."""
         self._pending = self._requests.error(invocation, failure)
 
+    async def post(self, invocation: Invocation, answer: Whole) -> None:
+        """Answer *invocation* now."""
+        self.respond(invocation, answer)
+        pending, self._pending = self._pending, b""
+        _check(await self._exchange(pending))
+
     async def stream(self, invocation: Invocation, answer: Streamed) -> Failure | None:
         """Answer *invocation* piece by piece; returns the failure that broke the answer off, if there was one.
 
-        Nothing is sent before the first piece: a failure until then is an error like any other. A connection that breaks raises
-        `OSError`.
+        Nothing is sent before the first piece: a `Failure` until then is raised. So is `OSError` when the connection breaks.
         """
         try:
             first = await anext(answer.pieces)
         except StopAsyncIteration:
             first = b""
-        except Failure as early:
-            self.fail(invocation, early)
-            return early
         data = answer.start + (first or EMPTY_BODY)
         await self._write(self._requests.stream(invocation, answer.content_type) + chunk(data))
         failure = await self._rest(answer) if first else None

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from fnkit.engine import compile_flow
 from fnkit.errors import UsageError
+from fnkit.manifest.model import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from fnkit.engine import FlowTopology
-    from fnkit.engine.answer import Answer
+    from fnkit.engine.answer import Answer, QueueWriter
     from fnkit.engine.context import Context
     from fnkit.engine.event import Event
     from fnkit.engine.resolve import Namespace
@@ -32,9 +33,19 @@ def compile_topology(
 ) -> FlowTopology:
     """Return the flow as *function* runs it. Steps of other functions are called through the Lambda API of *environ*."""
     links = _Links(manifest, environ)
-    topology = compile_flow(manifest, function=function, namespaces=namespaces, context=context, remote=links.remote)
+    queue = _queue_writers(manifest, environ)
+    topology = compile_flow(manifest, function=function, namespaces=namespaces, context=context, remote=links.remote, queue=queue)
     links.connect(looped=topology.needs_loop)
     return topology
+
+
+def _queue_writers(manifest: Manifest, environ: Mapping[str, str]) -> Callable[[Step], QueueWriter] | None:
+    """Return what opens the queues of the flow, None where it has none: their clients are not imported then."""
+    flow = manifest.spec
+    if not isinstance(flow, Flow) or all(step.kind != "queue" for step in flow.steps):
+        return None
+    queue_writers: Callable[..., Callable[[Step], QueueWriter]] = import_module("fnkit.functions.queues.writer").queue_writers
+    return queue_writers(flow, environ)
 
 
 class _Links:

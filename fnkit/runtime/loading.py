@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FORMAT = "fnkit.bundle/1"
 _COMPILERS = {
     "flow": "fnkit.runtime.flows",
-    "router": "fnkit.serving",
+    "router": "fnkit.runtime.flows",
     "inference_graph": "fnkit.inference_graph",
     "gateway": "fnkit.gateway",
 }
@@ -122,6 +122,7 @@ def load_application(root: str, environ: Mapping[str, str], log: Log, *, streams
         environ=environ,
         streams=streams,
         url_streams=environ.get("FNKIT_RESPONSE_MODE", "") == "streaming",
+        default_content_type=manifest.default_content_type,
     )
 
 

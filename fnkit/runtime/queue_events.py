@@ -12,14 +12,11 @@ from json import dumps, loads
 from typing import TYPE_CHECKING
 
 from fnkit.engine.event import Event
-from fnkit.runtime.http_events import joined
 from fnkit.runtime.invocation import Failure, Whole
 from fnkit.runtime.trigger import Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-
-    from fnkit.engine.response import WireResponse
 
 _WRAPPER = "full_event_wrapper"
 
@@ -59,33 +56,22 @@ def read_batch(payload: dict[str, object]) -> list[Record]:
 
 
 async def run_batch(
-    records: list[Record], run: Callable[[Event], Awaitable[WireResponse]], report: Callable[[Failure], None]
+    records: list[Record], process: Callable[[Event], Awaitable[None]], report: Callable[[Failure], None]
 ) -> Whole:
-    """Run *records* in their order, and return which of them failed; *report* is told why."""
+    """Process *records* in their order, and return which of them failed; *report* is told why."""
     failed: list[object] = []
     blocked: set[str] = set()
     for record in records:
         if record.lane and record.lane in blocked:
             failed.append(record.identifier)
             continue
-        failure = await _run(record, run)
-        if failure is not None:
-            report(failure)
+        try:
+            await process(record.event)
+        except Exception as error:
+            report(Failure.of(error))
             failed.append(record.identifier)
             blocked.add(record.lane)
     return Whole(dumps({"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}).encode())
-
-
-async def _run(record: Record, run: Callable[[Event], Awaitable[WireResponse]]) -> Failure | None:
-    response = await run(record.event)
-    try:
-        body = await joined(response)
-    except Failure as failure:
-        return failure
-    if response.status < 400:
-        return None
-    kind, separator, message = body.decode("utf-8", "replace").partition(": ")
-    return Failure(kind, message) if separator else Failure(f"Http{response.status}", kind)
 
 
 def _event(value: bytes, key: str, identity: str, trigger: Trigger, time: object, offset: int | str | None = None) -> Event:
@@ -98,6 +84,7 @@ def _event(value: bytes, key: str, identity: str, trigger: Trigger, time: object
             return event
         if wrapper.get(_WRAPPER) is True:
             event.body = wrapper.get("body")
+            event.content_type = "text/plain" if isinstance(event.body, str) else ""  # it has been read already
             event.key = str(wrapper.get("key") or key)
             event.id = str(wrapper.get("id") or identity)
     return event

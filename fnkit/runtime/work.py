@@ -75,6 +75,8 @@ async def _deliver(client: RuntimeClient, invocation: Invocation, answer: Whole 
     elif answer is not None:
         try:
             await client.stream(invocation, answer)
+        except Failure as failure:
+            client.fail(invocation, failure)
         finally:
             await _close(answer)
 
