@@ -21,7 +21,7 @@ from fnkit.engine.stream import Stream, SyncSource, close_source
 from fnkit.errors import StreamingError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from fnkit.engine.program import Program
     from fnkit.engine.trip import Trip
@@ -57,7 +57,7 @@ def route(node: Node, event: Event) -> tuple[Node, ...]:
 
 async def run_whole(
     program: Program, targets: tuple[Node, ...], event: Event, collected: dict[Node, list[object]] | None
-) -> list[object]:
+) -> Sequence[object]:
     """Run *event* from *targets* to the end of all its branches, as a trip of its own; return all its answers."""
     if not targets:
         return []

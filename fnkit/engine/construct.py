@@ -159,7 +159,7 @@ def _bind(step: Step, instance: object) -> Built:
     if hasattr(instance, "do_event"):
         return Built(instance, instance.do_event, select, True)
     call = getattr(instance, "do", None)
-    if call is None and select is None:
+    if call is None and select is None and getattr(instance, "fnkit_power", "") not in ("collector", "merge"):
         raise MLRunValueError(
             f"Step '{step.name}' does not have a handler that can be called", hint="give its class a method do(self, body)"
         )

@@ -24,26 +24,28 @@ class Event:
         "_counts",
         "_id",
         "body",
-        "chunk_id",
         "content_type",
-        "error",
         "headers",
         "key",
         "method",
-        "offset",
-        "origin_state",
         "path",
         "streaming_step",
-        "terminated",
-        "time",
-        "trigger",
     )
+
+    # What few events have is kept in the class until it is set.
+    trigger: object = None
+    offset: int | str | None = None
+    time: object = None
+    error: object = None
+    origin_state: str = ""
+    chunk_id: int = -1
+    terminated: bool = False
 
     def __init__(
         self,
         body: object = None,
         *,
-        id: str = "",  # the word of the users' side
+        id: str = "",
         key: str = "",
         headers: Mapping[str, str] | None = None,
         method: str = "",
@@ -61,16 +63,15 @@ class Event:
         self.method = method
         self.path = path
         self.content_type = content_type
-        self.trigger = trigger
-        self.offset = offset
-        self.time = time
         self._accept = accept
-        self.error: object = None
-        self.origin_state = ""
         self.streaming_step = ""
-        self.chunk_id = -1
-        self.terminated = False
         self._counts: list[int] | None = None  # entries into each step that lies on a cycle
+        if trigger is not None:
+            self.trigger = trigger
+        if offset is not None:
+            self.offset = offset
+        if time is not None:
+            self.time = time
 
     @property
     def id(self) -> str:
@@ -102,11 +103,15 @@ class Event:
     def copy(self, body: object) -> Event:
         """Return this event with another body: the same identity, counters of its own."""
         other = Event.__new__(type(self))
-        for slot in _COPIED:
-            setattr(other, slot, getattr(self, slot))
-        other._id = self.id
         other.body = body
+        other._id = self.id
+        other.key = self.key
         other.headers = dict(self.headers)
+        other.method = self.method
+        other.path = self.path
+        other.content_type = self.content_type
+        other._accept = self._accept
+        other.streaming_step = self.streaming_step
         other._counts = None if self._counts is None else self._counts.copy()
         if self.__dict__:
             other.__dict__.update(self.__dict__)
@@ -121,6 +126,3 @@ class Event:
 
     def __repr__(self) -> str:
         return f"Event(id={self.id}, body={self.body}, method={self.method}, path={self.path})"
-
-
-_COPIED = tuple(slot for slot in Event.__slots__ if slot not in ("__dict__", "_counts", "_id", "body", "headers"))

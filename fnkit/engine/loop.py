@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from fnkit.engine.event import Event
-    from fnkit.engine.program import Program
 
 _EAGER = sys.version_info >= (3, 12)
 _NESTED = 20  # eager starts inside each other; deeper ones wait for the loop, so that no stack overflows
@@ -30,14 +29,10 @@ class LoopTrip(Trip):
     goes on in the background. Cancelling the client's task, or closing its stream, cancels all branches.
     """
 
-    __slots__ = ("nested", "pending", "tasks", "waiter")
-
-    def __init__(self, program: Program, *, whole: bool = False, collected: dict[Node, list[object]] | None = None) -> None:
-        super().__init__(program, whole=whole, collected=collected)
-        self.pending = 1
-        self.nested = 0
-        self.tasks: list[asyncio.Task[None]] = []
-        self.waiter: asyncio.Future[None] | None = None
+    pending = 1
+    nested = 0
+    tasks: list[asyncio.Task[None]] | None = None
+    waiter: asyncio.Future[None] | None = None
 
     def fork(self, targets: tuple[Node, ...], event: Event) -> Node | None:
         """Start a task for each branch but the one that the caller may walk itself.
@@ -72,6 +67,7 @@ class LoopTrip(Trip):
 
     def spawn(self, node: Node, event: Event) -> None:
         """Walk *event* from *node* in a task of its own."""
+        self.split = True
         self.pending += 1
         self.start(self._branch(node, event))
 
@@ -85,18 +81,21 @@ class LoopTrip(Trip):
                 return
         else:
             task = asyncio.get_running_loop().create_task(work)
+        if self.tasks is None:
+            self.tasks = []
         self.tasks.append(task)
-        background = self.program.background
-        background.add(task)
-        task.add_done_callback(background.discard)
+        self.program.background.add(task)
 
     async def _branch(self, node: Node, event: Event) -> None:
         try:
-            await self.arrive(await walk(self, node, event))
+            value = await walk(self, node, event)
+            if value is not DROP:
+                await self.arrive(value)
         except Exception as error:
             self.fail(event, error)
         finally:
             self._leave()
+            self.program.background.discard(asyncio.current_task())
 
     def _leave(self) -> None:
         self.pending -= 1
@@ -127,27 +126,16 @@ class LoopTrip(Trip):
         super().fail(event, error)
         self._wake()
 
-    async def run(self, node: Node, event: Event) -> object:
-        """Walk *event* from *node*; return the first answer as soon as it is there. Raises the first error before it."""
-        try:
-            try:
-                value = await walk(self, node, event)
-            except Exception as error:
-                if self.pending == 1 and not self.merges and not self.decided:
-                    raise
-                self.fail(event, error)
-            else:
-                if self.pending == 1 and not self.merges and not self.decided and not self.whole:
-                    return value
-                self._take(value)
-            self._leave()
-            if not self._over():
-                self.waiter = asyncio.get_running_loop().create_future()
-                await self.waiter
-        except BaseException as error:
-            if not isinstance(error, Exception):
-                self.cancel()
-            raise
+    async def settle(self, value: object) -> object:
+        """Go on after the first path: return the first answer as soon as it is there."""
+        self._take(value)
+        return await self._decide()
+
+    async def _decide(self) -> object:
+        self._leave()
+        if not self._over():
+            self.waiter = asyncio.get_running_loop().create_future()
+            await self.waiter
         if self.failure is not None:
             raise self.failure
         return self.arrivals[0] if self.arrivals else DROP
@@ -157,16 +145,26 @@ class LoopTrip(Trip):
             return
         if self.decided and not self.whole:
             if isinstance(value, Stream):
-                self.start(drain(value))
+                self.start(self._drain(value))
         else:
             self.decided = True
-            self.arrivals.append(value)
+            self.arrivals = [*self.arrivals, value]
+
+    async def _drain(self, stream: Stream) -> None:
+        try:
+            await drain(stream)
+        except Exception as error:
+            self.program.context.logger.error(f"a stream that no client gets broke: {error}")
+        finally:
+            self.program.background.discard(asyncio.current_task())
 
     def cancel(self) -> None:
         """Cancel all branches."""
         super().cancel()
-        for task in self.tasks:
-            task.cancel()
+        background = self.program.background
+        for task in self.tasks or ():
+            if task.cancel():
+                task.add_done_callback(background.discard)  # one that never started cannot leave by itself
 
 
 class Gate:
@@ -207,7 +205,8 @@ class Gate:
 async def wait_for(tasks: set[asyncio.Task[None]]) -> None:
     """Wait until none of *tasks*, nor those that they start, is left."""
     while tasks:
-        await asyncio.wait(tuple(tasks))
+        done, _ = await asyncio.wait(tuple(tasks))
+        tasks -= done
 
 
 def start_background(work: Coroutine[object, object, None], tasks: set[asyncio.Task[None]]) -> None:

@@ -21,7 +21,7 @@ class Program:
     flow has `engine="sync"`. *background* holds the tasks under way.
     """
 
-    __slots__ = ("_fans", "_make_trip", "answers", "background", "context", "looped", "nodes", "sequential", "size", "start")
+    __slots__ = ("_fans", "answers", "background", "context", "looped", "make_trip", "nodes", "sequential", "size", "start")
 
     def __init__(
         self,
@@ -44,11 +44,11 @@ class Program:
         self.size = size
         self.background: set[object] = set()
         self.start = starts[0] if len(starts) == 1 else self.fan(starts)
-        self._make_trip = make_trip
+        self.make_trip = make_trip
 
     def trip(self, *, whole: bool = False, collected: dict[Node, list[object]] | None = None) -> Trip:
         """Return a new trip."""
-        return self._make_trip(self, whole=whole, collected=collected)
+        return self.make_trip(self, whole=whole, collected=collected)
 
     def fan(self, targets: tuple[Node, ...]) -> Node:
         """Return a node that does nothing but go on to *targets*."""

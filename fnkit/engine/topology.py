@@ -12,6 +12,7 @@ from fnkit.engine.payload import receive
 from fnkit.engine.powers import ASYNC_GENERATOR, DROP, GENERATOR, Many
 from fnkit.engine.response import Response
 from fnkit.engine.stream import Stream, SyncSource, close_source, drain
+from fnkit.engine.walk import walk
 from fnkit.engine.wire import empty_response, error_response, wire_stream, wire_value
 from fnkit.errors import GraphError
 
@@ -91,7 +92,19 @@ class FlowTopology:
         if not self._direct:
             return await self._run_guarded(event)
         program = self._program
-        value = await program.trip().run(program.start, event)
+        trip = program.make_trip(program)
+        try:  # as Trip.run, without the price of calling it
+            try:
+                value = await walk(trip, program.start, event)
+            except Exception as error:
+                value = await trip.settle_error(event, error)
+            else:
+                if trip.split:
+                    value = await trip.settle(value)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                trip.cancel()
+            raise
         return value if value is not DROP else empty_response()
 
     async def _run_guarded(self, event: Event) -> object:

@@ -11,6 +11,8 @@ from fnkit.engine.stream import drain
 from fnkit.engine.walk import walk
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fnkit.engine.event import Event
     from fnkit.engine.program import Program
 
@@ -23,17 +25,22 @@ class Trip:
     *whole*: every answer is wanted and everything is waited for (a chunk, an event of a queue). Otherwise the first answer counts.
     """
 
-    __slots__ = ("arrivals", "collected", "decided", "failure", "later", "merges", "program", "whole")
+    # Most events go straight through and need none of this: it is kept in the class until it is set.
+    whole = False
+    collected: dict[Node, list[object]] | None = None
+    merges: Merges | None = None
+    arrivals: Sequence[object] = ()
+    failure: Exception | None = None
+    decided = False
+    split = False
+    """Whether there may be more to this trip than the path that it began with."""
+    later: list[tuple[Node, Event]] | None = None
 
     def __init__(self, program: Program, *, whole: bool = False, collected: dict[Node, list[object]] | None = None) -> None:
         self.program = program
-        self.whole = whole
-        self.collected = collected
-        self.merges: Merges | None = None
-        self.arrivals: list[object] = []
-        self.failure: Exception | None = None
-        self.decided = False
-        self.later: list[tuple[Node, Event]] = []
+        if whole:
+            self.whole = self.split = True
+            self.collected = collected
 
     def fork(self, targets: tuple[Node, ...], event: Event) -> Node | None:
         """Send *event* to all *targets*; return the one that the caller walks on to, or None. The others get copies."""
@@ -46,11 +53,15 @@ class Trip:
 
     def spawn(self, node: Node, event: Event) -> None:
         """Walk *event* from *node* once the path under way has ended."""
+        if self.later is None:
+            self.split = True
+            self.later = []
         self.later.append((node, event))
 
     def wait_for_merge(self, node: Node, event: Event) -> list[object] | None:
         """Note that *event* arrived at the merge *node*; return all bodies once the last one is there."""
         if self.merges is None:
+            self.split = True
             self.merges = {}
         _, bodies = self.merges.setdefault(node, (event, []))
         bodies.append(event.body)
@@ -69,17 +80,34 @@ class Trip:
         return node.release, event
 
     async def run(self, node: Node, event: Event) -> object:
-        """Walk *event* from *node* with all its branches; return the first answer, or NOTHING. Raises the first error before it."""
+        """Walk *event* from *node* with all its branches; return the first answer, or NOTHING. Raises the first error before it.
+
+        Where this is cancelled, all branches are.
+        """
         try:
-            value = await walk(self, node, event)
-        except Exception as error:
-            if not self.later and not self.merges:
-                raise
-            self.fail(event, error)
-        else:
-            if not self.later and not self.merges and not self.whole:
-                return value
-            await self.arrive(value)
+            try:
+                value = await walk(self, node, event)
+            except Exception as error:
+                return await self.settle_error(event, error)
+            return await self.settle(value) if self.split else value
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.cancel()
+            raise
+
+    async def settle(self, value: object) -> object:
+        """Go on after the first path of a trip that has others, or whose answers are all wanted: it ended with *value*."""
+        await self.arrive(value)
+        return await self._decide()
+
+    async def settle_error(self, event: Event, error: Exception) -> object:
+        """Go on after the first path has failed."""
+        if not self.split:
+            raise error
+        self.fail(event, error)
+        return await self._decide()
+
+    async def _decide(self) -> object:
         await self._walk_others()
         if self.failure is not None:
             raise self.failure
@@ -102,7 +130,7 @@ class Trip:
             return
         if self.whole or not self.decided:
             self.decided = True
-            self.arrivals.append(value)
+            self.arrivals = [*self.arrivals, value]
         else:
             await drain(value)
 
@@ -116,5 +144,5 @@ class Trip:
 
     def cancel(self) -> None:
         """Stop what is under way."""
-        self.later.clear()
+        self.later = None
         self.merges = None

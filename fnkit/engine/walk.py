@@ -193,7 +193,7 @@ async def _send_many(trip: Trip, node: Node, event: Event, many: Many) -> object
         one = event.copy(body)
         for value in await run_whole(trip.program, route(node, one), one, trip.collected):
             if trip.whole:
-                trip.arrivals.append(value)
+                await trip.arrive(value)
             elif first is NOTHING:
                 first = value
             else:
