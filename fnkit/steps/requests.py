@@ -1,0 +1,99 @@
+"""Which request a remote step sends for an event."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from fnkit.engine.event import Event
+from fnkit.errors import MLRunInvalidArgumentError
+
+if TYPE_CHECKING:
+    from fnkit.engine import Context
+
+EVENT_ID, EVENT_PATH = "MLRUN-EVENT-ID", "MLRUN-EVENT-PATH"
+EVENT_PATH_WORD = "$path"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPlan:
+    """How requests are made from events; the expressions are checked when the plan is made."""
+
+    url: str
+    subpath: str
+    method: str
+    headers: Mapping[str, str]
+    url_expression: str
+    body_expression: str
+    headers_expression: str
+    context: Context | None
+    _functions: dict[str, Callable[..., object]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.url and not self.url_expression:
+            raise MLRunInvalidArgumentError("a remote step needs a url or a url_expression")
+        for expression in (self.url_expression, self.body_expression, self.headers_expression):
+            if expression:
+                self._functions[expression] = _compiled(expression)
+
+    def request(self, event: Event, body: object) -> Request:
+        """Return the request for *event*, of whose body *body* is the part that matters."""
+        method = (self.method or event.method or "POST").upper()
+        headers = {**self.headers, EVENT_ID: event.id}
+        if event.path and event.path != "/":
+            headers[EVENT_PATH] = event.path
+        if self.headers_expression:
+            headers.update(_header_dict(self._functions[self.headers_expression](body)))
+        content = b"" if method == "GET" else self._content(body, headers)
+        return Request(method, self._address(event, body), headers, content)
+
+    def _content(self, body: object, headers: dict[str, str]) -> bytes:
+        if self.body_expression:
+            body = self._functions[self.body_expression](body)
+        if body is None:
+            return b""
+        if isinstance(body, bytes):
+            return body
+        if isinstance(body, str):
+            return body.encode()
+        if not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = "application/json"
+        return json.dumps(body).encode()
+
+    def _address(self, event: Event, body: object) -> str:
+        endpoint = self._endpoint()
+        if self.url_expression:
+            return str(self._functions[self.url_expression](body, endpoint=endpoint, context=self.context))
+        if not self.subpath:
+            return endpoint
+        subpath = self.subpath.replace(EVENT_PATH_WORD, event.path.lstrip("/"))
+        return f"{endpoint.rstrip('/')}/{subpath.lstrip('/')}"
+
+    def _endpoint(self) -> str:
+        if not self.url or "://" in self.url or self.context is None:
+            return self.url
+        return self.context.get_remote_endpoint(self.url)
+
+
+def _header_dict(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"headers_expression must give a dict, not {type(value).__name__}")
+    return {str(name): str(text) for name, text in value.items()}
+
+
+def _compiled(expression: str) -> Callable[..., object]:
+    compile_expression: Callable[..., Callable[..., object]] = import_module("fnkit.engine.expressions").compile_expression
+    return compile_expression(f"({expression})", names=("event", "endpoint", "context"))
