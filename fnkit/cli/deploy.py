@@ -1,0 +1,168 @@
+"""fnkit deploy: put the bundles of a graph on AWS Lambda."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast, get_args
+
+import click
+
+from fnkit import project
+from fnkit.bundle import Build, Options, build, is_build_folder
+from fnkit.bundle.platforms import choose_platform
+from fnkit.cli.build import show_warnings, size
+from fnkit.cli.console import Console
+from fnkit.cli.options import common
+from fnkit.deploy import Cloud, Deployed, Prepared, Reports, Wishes, carry_out, find_warnings, prepare
+from fnkit.deploy.actions import Action
+from fnkit.deploy.wanted import StreamRuntime
+from fnkit.errors import UsageError
+from fnkit.project.settings import Settings, read_settings
+
+_LONG_UPLOAD = 2**20
+
+
+class _Connect(Protocol):
+    def __call__(self, *, region: str, endpoint_url: str) -> Cloud: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The command line: `""` and None mean as the settings say."""
+
+    target: str
+    stage: str
+    region: str
+    endpoint_url: str
+    placement: str | None
+    public: bool | None
+    stream_runtime: StreamRuntime
+    dry_run: bool
+    yes: bool
+
+
+@click.command("deploy")
+@click.argument("target")
+@click.option("--stage", default="", help="The stage: graphs of different stages stand beside each other. Default: dev.")
+@click.option("--region", default="", help="The AWS region; default: the settings, then AWS's own.")
+@click.option("--endpoint-url", default="", metavar="URL", help="Talk to this instead of AWS.")
+@click.option("--placement", type=click.Choice(["step", "declared", "fused"]), help="Which step runs in which function.")
+@click.option("--public/--private", default=None, help="Let everyone call the URL; without it, calls must be signed.")
+@click.option(
+    "--stream-runtime",
+    type=click.Choice(get_args(StreamRuntime)),
+    default="patch",
+    show_default=True,
+    help="How functions stream: inside the managed runtime, by fnkit's own loop, or not at all.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before the plan is carried out.")
+@common
+def command(
+    console: Console,
+    target: str,
+    stage: str,
+    region: str,
+    endpoint_url: str,
+    placement: str | None,
+    public: bool | None,
+    stream_runtime: str,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Deploy TARGET: a step file, a project folder, a graph's YAML, or a folder that fnkit build wrote.
+
+    Shows what will change, then changes it; a second run finds nothing to do. The switch to the new version is the last step.
+    """
+    runtime = cast(StreamRuntime, stream_runtime)  # click has checked it
+    chosen = Chosen(target, stage, region, endpoint_url, placement, public, runtime, dry_run, yes)
+    with tempfile.TemporaryDirectory(prefix="fnkit-deploy-") as folder:
+        built, settings = _build(chosen, Path(folder), console)
+        _deploy(chosen, built, settings, console)
+
+
+def _build(chosen: Chosen, folder: Path, console: Console) -> tuple[Build, Settings]:
+    if is_build_folder(Path(chosen.target)):
+        if chosen.placement:
+            raise UsageError("what is built is placed already", where="--placement", hint="deploy the step file instead")
+        return build(chosen.target, folder), read_settings(Path.cwd(), {})
+    loaded = project.load(chosen.target)
+    options = Options(placement=chosen.placement or "", for_cloud=True)
+    built = build(loaded, folder, options=options, report=console.say)
+    show_warnings(console, built)
+    return built, loaded.settings
+
+
+def _deploy(chosen: Chosen, built: Build, settings: Settings, console: Console) -> None:
+    for warning in find_warnings(built):
+        console.say(f"warning: {warning}")
+    cloud = connect(region=chosen.region or settings.region, endpoint_url=chosen.endpoint_url)
+    wishes = Wishes(
+        stage=chosen.stage or settings.stage,
+        public=settings.public if chosen.public is None else chosen.public,
+        role=settings.role,
+        bucket=settings.bucket,
+        architecture=choose_platform(for_cloud=True).architecture,
+        stream_runtime=chosen.stream_runtime,
+    )
+    prepared = prepare(built, cloud, wishes)
+    show_plan(console, prepared)
+    if chosen.dry_run:
+        return
+    if prepared.plan.actions and not chosen.yes and not console.as_json and sys.stdin.isatty():
+        click.confirm("Carry out this plan?", abort=True, err=True)
+    show_deployed(console, carry_out(prepared, cloud, reports(console)), wishes)
+
+
+def connect(*, region: str, endpoint_url: str) -> Cloud:
+    """Return AWS. UsageError if boto3 is not installed; it takes a while to import, so it is only when it is used."""
+    try:
+        module = import_module("fnkit.deploy.aws")
+    except ModuleNotFoundError as error:
+        if error.name not in {"boto3", "botocore"}:
+            raise
+        raise UsageError("deploying needs boto3, which is not installed", hint="pip install 'fnkit[aws]'") from error
+    opened: _Connect = module.Aws.connect
+    return opened(region=region, endpoint_url=endpoint_url)
+
+
+def show_plan(console: Console, prepared: Prepared) -> None:
+    """Show what will be done."""
+    lines = prepared.plan.lines()
+    wanted = prepared.wanted
+    if not lines:
+        console.result(f"{wanted.graph} is deployed on stage {wanted.stage} as it is: nothing to do", event="plan", actions=[])
+        return
+    text = "\n".join(f"  {number:2}. {line}" for number, line in enumerate(lines, 1))
+    head = f"{wanted.graph} on stage {wanted.stage}: {len(lines)} change{'s' if len(lines) != 1 else ''}"
+    console.result(f"{head}\n{text}", event="plan", actions=list(lines))
+
+
+def reports(console: Console) -> Reports:
+    """Tell of each action as it starts, and of each fifth of a long upload."""
+    shown: dict[str, int] = {}
+
+    def doing(action: Action) -> None:
+        console.say(action.describe())
+        console.event(event="action", kind=type(action).__name__, text=action.describe())
+
+    def progress(name: str, sent: int, total: int) -> None:
+        fifth = sent * 5 // (total or 1)
+        if total >= _LONG_UPLOAD and shown.get(name, 0) < fifth:
+            shown[name] = fifth
+            console.say(f"  {name}: {size(sent)} of {size(total)} sent")
+            console.event(event="upload", name=name, sent=sent, total=total)
+
+    return Reports(doing, progress)
+
+
+def show_deployed(console: Console, deployed: Deployed, wishes: Wishes) -> None:
+    """Show where the graph is."""
+    signed = "" if wishes.public else f"\ncalls must be signed: fnkit invoke {deployed.url} -d BODY"
+    console.result(deployed.url, event="deployed", url=deployed.url, functions=deployed.functions, public=wishes.public)
+    if signed:
+        console.say(signed.strip())

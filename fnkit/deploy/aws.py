@@ -1,0 +1,325 @@
+"""Read and change what a deployment owns on AWS, by boto3: the only module of fnkit that talks to AWS's control plane.
+
+Lambda refuses a change while the one before it is still being applied, and refuses a role that was made a moment ago; both
+are waited for.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import Any
+from urllib.parse import unquote
+
+from botocore.exceptions import ClientError
+
+from fnkit.deploy.aws_errors import code_of, translated
+from fnkit.deploy.cloud import Progress
+from fnkit.deploy.naming import ALIAS
+from fnkit.deploy.policies import POLICY_NAME, PUBLIC, TRUST, Statement
+from fnkit.deploy.session import Session, open_session
+from fnkit.deploy.state import (
+    Account,
+    Auth,
+    Code,
+    Configuration,
+    InvokeMode,
+    RemoteFunction,
+    RemoteRole,
+    Url,
+    Version,
+)
+from fnkit.errors import DeployError
+
+_ABSENT = {"ResourceNotFoundException", "NoSuchEntity", "NoSuchEntityException", "404", "NoSuchBucket", "NotFound"}
+_PATIENCE_S = 120.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 8.0
+
+
+class Aws:
+    """A `Cloud` that is AWS. *sleep* waits between attempts."""
+
+    def __init__(self, session: Session, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._session = session
+        self._sleep = sleep
+        self._clients: dict[str, Any] = {}
+
+    @classmethod
+    def connect(cls, *, region: str = "", endpoint_url: str = "") -> Aws:
+        """Return AWS as *region* and *endpoint_url*, or AWS's own settings, say."""
+        return cls(open_session(region=region, endpoint_url=endpoint_url))
+
+    # ---- reading
+
+    def account(self) -> Account:
+        """Return the account of the credentials."""
+        answer = self._call("sts", "get_caller_identity")
+        return Account(answer["Account"], self._session.region, self._session.partition)
+
+    def role(self, name: str) -> RemoteRole | None:
+        """Return the role *name* with our policy in it."""
+        answer = self._find("iam", "get_role", RoleName=name)
+        if answer is None:
+            return None
+        policy = self._find("iam", "get_role_policy", RoleName=name, PolicyName=POLICY_NAME)
+        found = answer["Role"]
+        return RemoteRole(found["Arn"], _document(policy["PolicyDocument"]) if policy else None, _pairs(found.get("Tags", [])))
+
+    def function(self, name: str) -> RemoteFunction | None:
+        """Return the function *name*, its versions, and what hangs on the alias."""
+        answer = self._find("lambda", "get_function", FunctionName=name)
+        if answer is None:
+            return None
+        alias = self._find("lambda", "get_alias", FunctionName=name, Name=ALIAS)
+        return RemoteFunction(
+            latest=_version(answer["Configuration"]),
+            versions=self._versions(name),
+            tags=answer.get("Tags") or {},
+            alias=alias["FunctionVersion"] if alias else None,
+            url=self._url(name) if alias else None,
+            statements=self._statements(name) if alias else frozenset(),
+            reserved=answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
+        )
+
+    def has_bucket(self, name: str) -> bool:
+        """Tell whether the bucket is there and ours to use."""
+        return self._find("s3", "head_bucket", Bucket=name) is not None
+
+    def url(self, name: str, alias: str) -> str:
+        """Return the URL of *alias*."""
+        found = self._url(name)
+        if found is None:
+            raise DeployError(f"function {name} has no URL on its alias {alias}", hint="deploy the graph again")
+        return found.url
+
+    def _versions(self, name: str) -> tuple[Version, ...]:
+        pages = self._client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=name)
+        with translated(self._session.region):
+            found = [_version(item) for page in pages for item in page["Versions"]]
+        return tuple(version for version in found if version.number != "$LATEST")
+
+    def _url(self, name: str) -> Url | None:
+        answer = self._find("lambda", "get_function_url_config", FunctionName=name, Qualifier=ALIAS)
+        if answer is None:
+            return None
+        return Url(answer["FunctionUrl"].rstrip("/") + "/", answer["AuthType"], answer.get("InvokeMode", "BUFFERED").upper())
+
+    def _statements(self, name: str) -> frozenset[str]:
+        answer = self._find("lambda", "get_policy", FunctionName=name, Qualifier=ALIAS)
+        if answer is None:
+            return frozenset()
+        ours = {statement.sid for statement in PUBLIC}
+        return frozenset(item["Sid"] for item in json.loads(answer["Policy"])["Statement"] if item.get("Sid") in ours)
+
+    # ---- changing
+
+    def create_role(self, name: str, policy: Mapping[str, object], tags: Mapping[str, str]) -> str:
+        """Make the role and give it *policy*."""
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        answer = self._call("iam", "create_role", RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST), Tags=listed)
+        self.put_role_policy(name, policy)
+        return str(answer["Role"]["Arn"])
+
+    def put_role_policy(self, name: str, policy: Mapping[str, object]) -> None:
+        """Give the role *policy*."""
+        self._call("iam", "put_role_policy", RoleName=name, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(policy))
+
+    def create_bucket(self, name: str) -> None:
+        """Make a private bucket in the session's region."""
+        place = {} if self._session.region == "us-east-1" else {"LocationConstraint": self._session.region}
+        arguments = {"CreateBucketConfiguration": place} if place else {}
+        self._call("s3", "create_bucket", Bucket=name, **arguments)
+
+    def create_function(
+        self, name: str, code: Code, configuration: Configuration, *, bucket: str, tags: Mapping[str, str], progress: Progress
+    ) -> None:
+        """Make the function; a role that is new to Lambda is waited for."""
+        arguments = _arguments(configuration)
+        architectures = [configuration.architecture]
+        place = self._send(name, code, bucket, progress)
+        self._change("create_function", FunctionName=name, Code=place, Architectures=architectures, Tags=dict(tags), **arguments)
+
+    def update_code(self, name: str, code: Code, *, architecture: str, bucket: str, progress: Progress) -> None:
+        """Send the code; what Lambda holds afterwards is compared with what was sent."""
+        place = self._send(name, code, bucket, progress)
+        answer = self._change("update_function_code", FunctionName=name, Architectures=[architecture], **place)
+        if answer["CodeSha256"] != code.sha256:
+            raise DeployError(f"{name} holds other code than was sent", hint="deploy again")
+
+    def update_configuration(self, name: str, configuration: Configuration) -> None:
+        """Change how the function runs."""
+        self._change("update_function_configuration", FunctionName=name, **_arguments(configuration))
+
+    def set_reserved(self, name: str, reserved: int | None) -> None:
+        """Set or lift the limit of environments."""
+        if reserved is None:
+            self._change("delete_function_concurrency", FunctionName=name)
+        else:
+            self._change("put_function_concurrency", FunctionName=name, ReservedConcurrentExecutions=reserved)
+
+    def publish(self, name: str) -> str:
+        """Publish a version."""
+        return str(self._change("publish_version", FunctionName=name)["Version"])
+
+    def put_alias(self, name: str, alias: str, version: str, *, exists: bool) -> None:
+        """Create or move *alias*."""
+        self._change("update_alias" if exists else "create_alias", FunctionName=name, Name=alias, FunctionVersion=version)
+
+    def put_url(self, name: str, alias: str, *, auth: Auth, mode: InvokeMode, exists: bool) -> None:
+        """Create or change the URL of *alias*."""
+        operation = "update_function_url_config" if exists else "create_function_url_config"
+        self._change(operation, FunctionName=name, Qualifier=alias, AuthType=auth, InvokeMode=mode)
+
+    def allow(self, name: str, alias: str, statement: Statement) -> None:
+        """Add *statement* to the policy of *alias*; everyone is its principal."""
+        condition = dict([statement.condition])
+        self._change(
+            "add_permission",
+            FunctionName=name,
+            Qualifier=alias,
+            StatementId=statement.sid,
+            Action=statement.action,
+            Principal="*",
+            **condition,
+        )
+
+    def forbid(self, name: str, alias: str, sid: str) -> None:
+        """Remove a statement from the policy of *alias*."""
+        self._find("lambda", "remove_permission", FunctionName=name, Qualifier=alias, StatementId=sid)
+
+    # ---- how
+
+    def _send(self, name: str, code: Code, bucket: str, progress: Progress) -> dict[str, Any]:
+        """Return *code* as an argument: its bytes, or its place in *bucket*, where it is put first."""
+        if not code.key:
+            self._watch_uploads(name, code.size, progress)
+            return {"ZipFile": code.path.read_bytes()}
+        if self._find("s3", "head_object", Bucket=bucket, Key=code.key) is None:
+            sent = 0
+
+            def count(more: int) -> None:
+                nonlocal sent
+                sent += more
+                progress(name, sent, code.size)
+
+            with translated(self._session.region):
+                self._client("s3").upload_file(str(code.path), bucket, code.key, Callback=count)
+        return {"S3Bucket": bucket, "S3Key": code.key}
+
+    def _watch_uploads(self, name: str, size: int, progress: Progress) -> None:
+        """Let the next request of the Lambda client tell *progress* how much of it is sent."""
+
+        def replace_body(request: Any, **_: object) -> None:
+            if isinstance(request.body, bytes) and len(request.body) >= size:
+                request.body = _Counted(request.body, lambda share: progress(name, int(size * share), size))
+
+        self._client("lambda").meta.events.register("before-send.lambda", replace_body, unique_id="fnkit-progress")
+
+    def _change(self, operation: str, **arguments: Any) -> Any:
+        """Call Lambda until it does not answer that it is too early, then wait until the change holds."""
+        with translated(self._session.region):
+            answer = self._patiently(operation, arguments)
+        self._settle(arguments["FunctionName"], answer)
+        return answer
+
+    def _patiently(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        left, pause = _PATIENCE_S, _FIRST_PAUSE_S
+        while True:
+            try:
+                return getattr(self._client("lambda"), operation)(**arguments)
+            except ClientError as error:
+                if left <= 0 or not _too_early(error):
+                    raise
+            self._sleep(pause)
+            left, pause = left - pause, min(pause * 2, _LONGEST_PAUSE_S)
+
+    def _settle(self, name: str, answer: Mapping[str, Any]) -> None:
+        """Wait until the function is active and its last update is applied."""
+        left, pause = _PATIENCE_S, _FIRST_PAUSE_S
+        state = answer
+        while state.get("State") == "Pending" or state.get("LastUpdateStatus") == "InProgress":
+            if left <= 0:
+                raise DeployError(f"{name} is still {state.get('State')} after {_PATIENCE_S:.0f} s", hint="deploy again")
+            self._sleep(pause)
+            left, pause = left - pause, min(pause * 2, _LONGEST_PAUSE_S)
+            state = self._call("lambda", "get_function_configuration", FunctionName=name)
+        if state.get("State") == "Failed" or state.get("LastUpdateStatus") == "Failed":
+            why = state.get("StateReason") or state.get("LastUpdateStatusReason") or "no reason given"
+            raise DeployError(f"Lambda could not apply the change: {why}", where=name)
+
+    def _find(self, service: str, operation: str, **arguments: Any) -> Any | None:
+        """Return the answer, None if AWS says that there is no such thing."""
+        with translated(self._session.region):
+            try:
+                return getattr(self._client(service), operation)(**arguments)
+            except ClientError as error:
+                if code_of(error) in _ABSENT:
+                    return None
+                raise
+
+    def _call(self, service: str, operation: str, **arguments: Any) -> Any:
+        with translated(self._session.region):
+            return getattr(self._client(service), operation)(**arguments)
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service)
+        return self._clients[service]
+
+
+class _Counted(BytesIO):
+    """A request body that tells *report* which share of it has been read."""
+
+    def __init__(self, body: bytes, report: Callable[[float], None]) -> None:
+        super().__init__(body)
+        self._size = len(body) or 1
+        self._report = report
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        self._report(self.tell() / self._size)
+        return piece
+
+
+def _too_early(error: ClientError) -> bool:
+    said = str(error.response.get("Error", {}).get("Message", ""))
+    busy = code_of(error) == "ResourceConflictException" and ("in progress" in said or "Pending" in said)
+    return busy or (code_of(error) == "InvalidParameterValueException" and "cannot be assumed" in said)
+
+
+def _arguments(configuration: Configuration) -> dict[str, Any]:
+    return {
+        "Runtime": configuration.runtime,
+        "Handler": configuration.handler,
+        "MemorySize": configuration.memory_mb,
+        "Timeout": configuration.timeout_s,
+        "Role": configuration.role,
+        "Environment": {"Variables": dict(configuration.environment)},
+    }
+
+
+def _version(item: Mapping[str, Any]) -> Version:
+    configuration = Configuration(
+        runtime=item.get("Runtime", ""),
+        handler=item.get("Handler", ""),
+        memory_mb=item["MemorySize"],
+        timeout_s=item["Timeout"],
+        architecture=(item.get("Architectures") or ["x86_64"])[0],
+        role=item["Role"],
+        environment=(item.get("Environment") or {}).get("Variables", {}),
+    )
+    return Version(item["Version"], item["CodeSha256"], configuration)
+
+
+def _document(value: object) -> Mapping[str, object]:
+    """Return a policy document, which AWS quotes as in a URL and boto3 has read already."""
+    document = json.loads(unquote(value)) if isinstance(value, str) else value
+    assert isinstance(document, dict)
+    return document
+
+
+def _pairs(items: list[dict[str, str]]) -> dict[str, str]:
+    return {item["Key"]: item["Value"] for item in items}

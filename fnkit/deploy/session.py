@@ -1,0 +1,64 @@
+"""Open a session with AWS: boto3, credentials, region and endpoint, each checked before anything is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from fnkit.deploy.aws_errors import no_credentials, no_region, translated
+from fnkit.errors import UsageError
+
+Clients = Callable[[str], Any]  # boto3 makes its clients, and their methods, while it runs
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session that has credentials and a region. *client* makes the client of a service."""
+
+    client: Clients
+    region: str
+    partition: str
+    credentials: Any  # botocore's own, which renews itself
+
+
+def open_session(*, region: str = "", endpoint_url: str = "") -> Session:
+    """Return a session for *region* and *endpoint_url*, as far as they are given, else as AWS's own settings say.
+
+    CredentialsError without credentials; UsageError without a region, or with an endpoint that is no URL.
+    """
+    if endpoint_url and not endpoint_url.startswith(("http://", "https://")):
+        raise UsageError(f"{endpoint_url!r} is no URL", where="--endpoint-url", hint="give it with http:// or https://")
+    with translated(region):
+        boto = boto3.session.Session(region_name=region or None)
+        if not boto.region_name:
+            raise no_region()
+        if not endpoint_url:
+            _refuse_misspelt_region(boto, boto.region_name)
+        credentials = boto.get_credentials()
+        if credentials is None:
+            raise no_credentials("none in the environment, in ~/.aws, or from an identity provider")
+        partition = boto.get_partition_for_region(boto.region_name)
+    config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, user_agent_extra="fnkit")
+
+    def client(service: str) -> Any:
+        with translated(boto.region_name):
+            return boto.client(service, endpoint_url=endpoint_url or None, config=config)
+
+    return Session(client, boto.region_name, partition, credentials)
+
+
+def _refuse_misspelt_region(boto: Any, region: str) -> None:
+    """UsageError for a region that is like a known one and not it; others may be newer than this boto3."""
+    known = [name for partition in boto.get_available_partitions() for name in boto.get_available_regions("lambda", partition)]
+    if region in known:
+        return
+    close = get_close_matches(region, known, 1)
+    error = no_region(region)
+    if close:
+        error.hint = f"did you mean {close[0]}?"
+    raise error

@@ -1,0 +1,140 @@
+"""Say what a build shall become on AWS, and refuse what AWS would refuse, all at once."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from fnkit.bundle import MAX_DIRECT_UPLOAD, MAX_UNZIPPED, Build, Bundle
+from fnkit.deploy.naming import bucket_name, function_prefix, role_name, tags
+from fnkit.deploy.policies import role_policy
+from fnkit.deploy.state import Account, Code, Configuration, Wanted, WantedFunction, WantedRole
+from fnkit.errors import ProblemsError, UsageError
+from fnkit.manifest import Flow, Function, Manifest
+
+HANDLER = "fnkit.runtime.handler.handler"
+BOOTSTRAP = "/var/task/fnkit-bootstrap"
+StreamRuntime = Literal["patch", "wrapper", "off"]
+_MAX_ENVIRONMENT = 4096  # bytes, all names and values together
+_VARIABLE = re.compile(r"[a-zA-Z]\w+", re.ASCII)
+_RESERVED = frozenset(
+    "_HANDLER _X_AMZN_TRACE_ID AWS_DEFAULT_REGION AWS_REGION AWS_EXECUTION_ENV AWS_LAMBDA_FUNCTION_NAME "
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE AWS_LAMBDA_FUNCTION_VERSION AWS_LAMBDA_INITIALIZATION_TYPE AWS_LAMBDA_LOG_GROUP_NAME "
+    "AWS_LAMBDA_LOG_STREAM_NAME AWS_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN "
+    "AWS_LAMBDA_RUNTIME_API LAMBDA_TASK_ROOT LAMBDA_RUNTIME_DIR".split()
+)
+_STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How to deploy. *role* and *bucket*: given ones, `""` for our own. *stream_runtime*: how functions stream."""
+
+    stage: str = "dev"
+    public: bool = False
+    role: str = ""
+    bucket: str = ""
+    architecture: str = "x86_64"
+    stream_runtime: StreamRuntime = "patch"
+
+
+def want(build: Build, account: Account, wishes: Wishes) -> Wanted:
+    """Return what *build* shall become in *account*. UsageError or ProblemsError for what Lambda would not take."""
+    if _STAGE.fullmatch(wishes.stage) is None:
+        raise UsageError(
+            f"{wishes.stage!r} is no name for a stage", where="--stage", hint="use letters, digits and hyphens, at most 16"
+        )
+    manifest = build.manifest
+    problems = tuple(_problems(build))
+    if problems:
+        raise ProblemsError(f"the deployment of {manifest.name}", problems)
+    prefix = function_prefix(manifest.name, wishes.stage)
+    entry_last = sorted(build.bundles, key=lambda bundle: bundle.function.kind == "entry")
+    functions = tuple(_function(manifest, bundle, prefix, wishes) for bundle in entry_last)
+    through_bucket = any(function.code.key for function in functions)
+    return Wanted(
+        graph=manifest.name,
+        stage=wishes.stage,
+        tags=tags(manifest.name, wishes.stage),
+        role=None if wishes.role else WantedRole(role_name(prefix), role_policy(account, prefix)),
+        functions=functions,
+        auth="NONE" if wishes.public else "AWS_IAM",
+        mode="RESPONSE_STREAM" if _streams(manifest, wishes) else "BUFFERED",
+        bucket=(wishes.bucket or bucket_name(account.number, account.region)) if through_bucket else "",
+    )
+
+
+def find_warnings(build: Build) -> tuple[str, ...]:
+    """Return what a deployment leaves to the user, and what it cannot keep."""
+    spec = build.manifest.spec
+    queues = [step.name for step in spec.steps if step.kind == "queue"] if isinstance(spec, Flow) else []
+    shared = [function for function in build.manifest.functions if function.concurrency > 1]
+    return (
+        *(f"queue {name!r}: connect it to its functions yourself, fnkit deploy makes no event source" for name in queues),
+        *(
+            f"function {function.name!r}: concurrency {function.concurrency} holds locally only, "
+            "an environment of Lambda takes one event at a time"
+            for function in shared
+        ),
+    )
+
+
+def _function(manifest: Manifest, bundle: Bundle, prefix: str, wishes: Wishes) -> WantedFunction:
+    function = bundle.function
+    others = tuple(sorted(other.name for other in manifest.functions if other.name != function.name))
+    environment = {**function.environment, "FNKIT_FUNCTION_PREFIX": prefix}
+    if function.kind == "entry":
+        environment["FNKIT_RESPONSE_MODE"] = "streaming" if _streams(manifest, wishes) else "buffered"
+    if wishes.stream_runtime != "patch":
+        environment["FNKIT_STREAM_RUNTIME"] = wishes.stream_runtime
+    if wishes.stream_runtime == "wrapper":
+        environment["AWS_LAMBDA_EXEC_WRAPPER"] = BOOTSTRAP
+    configuration = Configuration(
+        runtime=f"python{manifest.python}",
+        handler=HANDLER,
+        memory_mb=function.memory_mb,
+        timeout_s=function.timeout_s,
+        architecture=wishes.architecture,
+        role=wishes.role,
+        environment=environment,
+    )
+    name = prefix + function.name
+    key = f"{name}/{bundle.sha256}.zip" if bundle.size > MAX_DIRECT_UPLOAD else ""
+    code = Code(bundle.path, base64.b64encode(bytes.fromhex(bundle.sha256)).decode(), bundle.size, key)
+    pins = others if function.kind == "entry" else ()
+    return WantedFunction(function.name, name, code, configuration, pins, function.max_environments)
+
+
+def _streams(manifest: Manifest, wishes: Wishes) -> bool:
+    return wishes.stream_runtime != "off" and (manifest.streaming or manifest.entry.streaming)
+
+
+def _problems(build: Build) -> Iterator[str]:
+    if not build.manifest.python:
+        yield "the manifest names no Python version: build it again"
+    for bundle in build.bundles:
+        for problem in (*_limits(bundle.function), *_variables(bundle.function)):
+            yield f"function {bundle.function.name!r}: {problem}"
+        if bundle.unzipped_size > MAX_UNZIPPED:
+            yield f"function {bundle.function.name!r}: {bundle.unzipped_size / 2**20:.0f} MB unzipped, Lambda takes 250 MB"
+
+
+def _limits(function: Function) -> Iterator[str]:
+    if not 128 <= function.memory_mb <= 10_240:
+        yield f"memory_mb is {function.memory_mb}, Lambda gives 128 to 10240"
+    if not 1 <= function.timeout_s <= 900:
+        yield f"timeout_s is {function.timeout_s}, Lambda gives 1 to 900"
+
+
+def _variables(function: Function) -> Iterator[str]:
+    for name in sorted(function.environment):
+        if name in _RESERVED or name.startswith("FNKIT_"):
+            yield f"environment variable {name} is not yours to set"
+        elif _VARIABLE.fullmatch(name) is None:
+            yield f"environment variable {name!r}: Lambda wants two or more letters, digits or underscores, a letter first"
+    total = sum(len(f"{name}{value}".encode()) for name, value in function.environment.items())
+    if total > _MAX_ENVIRONMENT - 1024:  # the rest is ours
+        yield f"environment variables take {total} bytes, Lambda has 4096 for all, fnkit's own included"
