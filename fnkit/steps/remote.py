@@ -62,6 +62,12 @@ class Caller:
                 await asyncio.sleep(min(self._backoff_s * 2**attempt, _LONGEST_WAIT_S))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    async def close(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None and self._loop is asyncio.get_running_loop():
+            await client.close()
+
     async def _attempt(self, client: Client, request: Request) -> tuple[int, bytes]:
         reply = await client.request(
             request.method, request.url, headers=request.headers.items(), body=request.body, timeout_s=self._timeout_s
@@ -144,6 +150,10 @@ class RemoteStep:
         event.body = write_path(event.body, self._result_path, json.loads(body) if self._return_json else body)
         return event
 
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._caller.close()
+
 
 Remote = RemoteStep
 
@@ -200,6 +210,10 @@ class BatchHttpRequests:
         answers = await _all([self._one.do_event(event.copy(element)) for element in elements])
         event.body = write_path(event.body, self._result_path, [answer.body for answer in answers])
         return event
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._one.close()
 
 
 async def _all(calls: list[Awaitable[Event]]) -> list[Event]:

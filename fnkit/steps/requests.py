@@ -45,9 +45,12 @@ class RequestPlan:
     def __post_init__(self) -> None:
         if not self.url and not self.url_expression:
             raise MLRunInvalidArgumentError("a remote step needs a url or a url_expression")
-        for expression in (self.url_expression, self.body_expression, self.headers_expression):
-            if expression:
-                self._functions[expression] = _compiled(expression)
+        if self.url_expression:
+            self._functions["url"] = _compiled(self.url_expression, ("event", "endpoint", "context"))
+        if self.body_expression:
+            self._functions["body"] = _compiled(self.body_expression, ("event",))
+        if self.headers_expression:
+            self._functions["headers"] = _compiled(self.headers_expression, ("event",))
 
     def request(self, event: Event, body: object) -> Request:
         """Return the request for *event*, of whose body *body* is the part that matters."""
@@ -56,13 +59,13 @@ class RequestPlan:
         if event.path and event.path != "/":
             headers[EVENT_PATH] = event.path
         if self.headers_expression:
-            headers.update(_header_dict(self._functions[self.headers_expression](body)))
+            headers.update(_header_dict(self._functions["headers"](body)))
         content = b"" if method == "GET" else self._content(body, headers)
         return Request(method, self._address(event, body), headers, content)
 
     def _content(self, body: object, headers: dict[str, str]) -> bytes:
         if self.body_expression:
-            body = self._functions[self.body_expression](body)
+            body = self._functions["body"](body)
         if body is None:
             return b""
         if isinstance(body, bytes):
@@ -76,7 +79,7 @@ class RequestPlan:
     def _address(self, event: Event, body: object) -> str:
         endpoint = self._endpoint()
         if self.url_expression:
-            return str(self._functions[self.url_expression](body, endpoint=endpoint, context=self.context))
+            return str(self._functions["url"](body, endpoint, self.context))
         if not self.subpath:
             return endpoint
         subpath = self.subpath.replace(EVENT_PATH_WORD, event.path.lstrip("/"))
@@ -94,6 +97,6 @@ def _header_dict(value: object) -> dict[str, str]:
     return {str(name): str(text) for name, text in value.items()}
 
 
-def _compiled(expression: str) -> Callable[..., object]:
+def _compiled(expression: str, names: tuple[str, ...]) -> Callable[..., object]:
     compile_expression: Callable[..., Callable[..., object]] = import_module("fnkit.engine.expressions").compile_expression
-    return compile_expression(f"({expression})", names=("event", "endpoint", "context"))
+    return compile_expression(f"({expression})", names)

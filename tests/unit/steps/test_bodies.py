@@ -17,8 +17,8 @@ from fnkit.steps import ALIASES, Choice, Collector, MapClass, Merge, SampleWindo
 from tests.fakes.flows import answer, answers, chain, flow_of, running
 
 
-def ready(class_name: str, name: str = "", **args: object) -> Step:
-    return Step(name or class_name, target=f"fnkit.steps:{class_name}", args=args)
+def ready(class_name: str, step_name: object = "", **args: object) -> Step:
+    return Step(str(step_name or class_name), target=f"fnkit.steps:{class_name}", args=args)
 
 
 def test_extend_and_rename_change_the_keys_of_a_dict() -> None:
