@@ -41,6 +41,17 @@ def read_imports(source: bytes, *, where: str, package: str) -> tuple[Import, ..
     return tuple(_walk(tree.body, package, optional=False))
 
 
+def read_names(source: bytes) -> frozenset[str]:
+    """Return the names of the classes and functions that *source* defines or imports at its top; none if it is no Python."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return frozenset()
+    defined = {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)}
+    imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return frozenset(defined | {alias.asname or alias.name for node in imports for alias in node.names})
+
+
 def _walk(body: list[ast.stmt], package: str, *, optional: bool) -> Iterator[Import]:
     for statement in body:
         match statement:

@@ -38,7 +38,7 @@ class ModuleSet:
 
 def is_project_module(root: Path, module: str) -> bool:
     """Tell whether *root* holds a file for the dotted *module*."""
-    return bool(_files(root, module))
+    return bool(module_files(root, module))
 
 
 def collect_modules(root: Path, modules: Iterable[str]) -> ModuleSet:
@@ -52,7 +52,7 @@ def collect_modules(root: Path, modules: Iterable[str]) -> ModuleSet:
         if module in seen:
             continue
         seen.add(module)
-        for path in _files(root, module):
+        for path in module_files(root, module):
             name = path.relative_to(root).as_posix()
             if name in files:
                 continue
@@ -75,13 +75,13 @@ def _follow(root: Path, statement: Import, name: str, foreign: set[Foreign]) -> 
     for part in statement.names:
         if part == "*":
             found += _submodules(root, statement.module)
-        elif _files(root, f"{statement.module}.{part}"):
+        elif module_files(root, f"{statement.module}.{part}"):
             found.append(f"{statement.module}.{part}")
     return found
 
 
-def _files(root: Path, module: str) -> list[Path]:
-    """Return the file of the dotted *module* and the `__init__` files of the packages around it; none if it is not there."""
+def module_files(root: Path, module: str) -> list[Path]:
+    """Return the `__init__` files of the packages around the dotted *module*, then its own file; none if it is not there."""
     parts = module.split(".")
     if not all(part.isidentifier() for part in parts):
         return []
@@ -103,7 +103,7 @@ def _files(root: Path, module: str) -> list[Path]:
 def _has_top(root: Path, module: str) -> bool:
     top = module.partition(".")[0]
     folder = root / top
-    return bool(_files(root, top)) or (folder.is_dir() and any(folder.rglob("*.py")))
+    return bool(module_files(root, top)) or (folder.is_dir() and any(folder.rglob("*.py")))
 
 
 def _submodules(root: Path, module: str) -> list[str]:

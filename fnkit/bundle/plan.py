@@ -10,11 +10,12 @@ import cloudpickle
 
 import fnkit_templates
 from fnkit.bundle.ignore import IGNORE_FILE, Rule, is_ignored, is_secret, read_rules
+from fnkit.bundle.imports import read_names
 from fnkit.bundle.includes import find_includes
 from fnkit.bundle.installer import Target
 from fnkit.bundle.interpreter import running_python
 from fnkit.bundle.model import BundlePlan, SourceFile
-from fnkit.bundle.modules import ModuleSet, collect_modules, is_project_module
+from fnkit.bundle.modules import ModuleSet, collect_modules, is_project_module, module_files
 from fnkit.bundle.requirements import Requirement, merge_requirements
 from fnkit.bundle.roots import Roots, find_roots, modules_in_pickle
 from fnkit.bundle.shipped import TOOLS, choose_packages, shipped_files, shipped_root
@@ -78,7 +79,14 @@ class _Planner:
         for name in roots.pickles:
             inside = modules_in_pickle(self.loaded.pickles[name])
             referred |= {module for module in inside if is_project_module(self.target.root, module)}
+        if self._names_its_own_file(roots):
+            referred.add(self.function.module)
         return collect_modules(self.target.root, referred)
+
+    def _names_its_own_file(self, roots: Roots) -> bool:
+        """Tell whether a name alone means something of the function's own file: the runtime looks it up there."""
+        files = module_files(self.target.root, self.function.module) if self.function.module else []
+        return bool(files) and not read_names(files[-1].read_bytes()).isdisjoint(roots.names)
 
     def _requirements(self) -> tuple[Requirement, ...]:
         settings = self.loaded.settings.requirements

@@ -1,8 +1,8 @@
 """Name what a function runs: the user's modules and pickles that its steps refer to.
 
-A reference is a text "package.module:Name" or "pickle:NAME", as a step's class, its handler, or anywhere in its arguments (a
-model's class, a function for a ready-made step). A text that only looks like a reference names no module of the project and
-does no harm.
+A name alone may be one of the function's own file. A reference is a text "package.module:Name" or "pickle:NAME", as a step's
+class, its handler, or anywhere in its arguments (a model's class, a function for a ready-made step). A text that only looks
+like a reference names no module of the project and does no harm.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """Dotted *modules* that are referred to (not all of them need exist) and names of *pickles*, sorted."""
+    """Dotted *modules* that are referred to (not all of them need exist), names of *pickles*, and names alone; each sorted."""
 
     modules: tuple[str, ...]
     pickles: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 def find_roots(manifest: Manifest, function: Function) -> Roots:
@@ -32,7 +33,8 @@ def find_roots(manifest: Manifest, function: Function) -> Roots:
     texts = list(_texts(_parts(manifest, function)))
     modules = {match[1] for text in texts if (match := _REFERENCE.fullmatch(text)) and match[1] != "pickle"}
     pickles = {match[1] for text in texts if (match := _PICKLE.fullmatch(text))}
-    return Roots(tuple(sorted(modules)), tuple(sorted(pickles)))
+    names = {text.partition(".")[0] for text in texts if _MODULE.fullmatch(text)}
+    return Roots(tuple(sorted(modules)), tuple(sorted(pickles)), tuple(sorted(names)))
 
 
 def modules_in_pickle(data: bytes) -> tuple[str, ...]:

@@ -165,6 +165,16 @@ def test_classes_and_functions_in_arguments_bring_their_code(tmp_path: Path) -> 
     assert _user_files(build(Loaded(manifest, root), tmp_path / "out"), "g") == {"models.py", "shared.py", "filters.py"}
 
 
+def test_a_name_alone_means_a_class_of_the_functions_own_file(tmp_path: Path) -> None:
+    root = _write(tmp_path / "project", {"app.py": "class Model:\n    pass\n"})
+    flow = Flow((Step("run", target="fnkit.serving:ModelRunnerStep", args={"model_class": "Model"}, responder=True),))
+    manifest = Manifest("g", flow, functions=(Function("g", "entry", module="app"),))
+    unnamed = replace(manifest, spec=Flow((replace(flow.steps[0], args={}),)))
+
+    assert _user_files(build(Loaded(manifest, root), tmp_path / "one"), "g") == {"app.py"}
+    assert _user_files(build(Loaded(unnamed, root), tmp_path / "two"), "g") == set()
+
+
 def test_a_routers_own_function_brings_the_code_of_its_models(tmp_path: Path) -> None:
     root = _write(tmp_path / "project", {"near.py": "class N:\n    pass\n", "far.py": "class F:\n    pass\n"})
     routes = (Route("n", target="near:N"), Route("f", target="far:F", function="far"))
