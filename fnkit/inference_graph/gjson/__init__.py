@@ -17,7 +17,22 @@ How it is made: `syntax` cuts paths, `path` reads them, `scan` finds values in a
 from __future__ import annotations
 
 from fnkit.inference_graph.gjson.condition import Query, compile, get
+from fnkit.inference_graph.gjson.explain import Explanation, Part, Trial, explain
+from fnkit.inference_graph.gjson.lint import Remark, remarks
 from fnkit.inference_graph.gjson.result import MISSING, Result
 from fnkit.inference_graph.gjson.validity import valid
 
-__all__ = ["MISSING", "Query", "Result", "compile", "get", "valid"]
+__all__ = [
+    "MISSING",
+    "Explanation",
+    "Part",
+    "Query",
+    "Remark",
+    "Result",
+    "Trial",
+    "compile",
+    "explain",
+    "get",
+    "remarks",
+    "valid",
+]

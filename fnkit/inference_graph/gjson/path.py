@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fnkit.inference_graph.gjson import syntax
 from fnkit.inference_graph.gjson.glob import matcher
@@ -93,8 +93,8 @@ class QueryPart:
     *rest* looks into each element that was found, *rest_pipe* is then the pipe that stood behind it.
     """
 
+    left_text: bytes
     left: Expression
-    left_is_empty: bool
     comparison: Comparison
     every: bool
     rest: Expression | None
@@ -106,6 +106,7 @@ class IndexPart:
     """A component on an array: an index (-1: none), `#` for the count, `#.` or a query."""
 
     text: bytes
+    rest_text: bytes
     index: int
     count: bool
     each: Each | None
@@ -143,26 +144,41 @@ _SPECIAL = re.compile(rb"[.|\\*?]")
 
 def read(path: bytes) -> Expression:
     """Read a path from its start, as far as no document is needed for it."""
+    heads: list[Modifier | Literal | Multipath] = []
+    following: bytes | None = path
+    expression: Expression | None = None
+    while following is not None:
+        head, following = _read_head(following)
+        if isinstance(head, Search):
+            expression = head
+        else:
+            heads.append(head)
+    for head in reversed(heads):
+        expression = replace(head, rest=expression)
+    return expression or Search(Component(path), False)
+
+
+def _read_head(path: bytes) -> tuple[Expression, bytes | None]:
+    """Read a modifier, literal or multipath, without what follows it; or else a search, which is the rest of the path."""
     if len(path) > 1:
         if path[:1] == b"@" and (modifier := syntax.cut_modifier(path)) is not None:
             name, argument, follows = modifier
-            return Modifier(name, argument, read(argument) if name == b"dig" else None, _rest(follows))
+            return Modifier(name, argument, read(argument) if name == b"dig" else None, None), _rest(follows)
         if path[:1] == b"!" and (literal := syntax.cut_literal(path)) is not None:
             value, follows = literal
-            return Literal(value, _rest(follows))
+            return Literal(value, None), _rest(follows)
         if path[:1] in (b"[", b"{"):
             cut = syntax.cut_selectors(path)
             if cut is not None and cut[1][:1] in (b"", b".", b"|"):
                 selectors = tuple(Selector(name, text, read(text)) for name, text in cut[0])
-                return Multipath(path[:1], selectors, _rest(cut[1]))
+                return Multipath(path[:1], selectors, None), _rest(cut[1])
             path = cut[1] if cut is not None else b""  # gjson goes on with what it has not read yet
-    if path[:2] == b"..":
-        return Search(Component(path[2:]), lines=True)
-    return Search(Component(path), lines=False)
+    lines = path[:2] == b".."
+    return Search(Component(path[2:] if lines else path), lines), None
 
 
-def _rest(follows: bytes) -> Expression | None:
-    return read(follows[1:]) if follows[:1] in (b".", b"|") and follows else None
+def _rest(follows: bytes) -> bytes | None:
+    return follows[1:] if follows[:1] in (b".", b"|") else None
 
 
 def _read_key(path: bytes) -> KeyPart:
@@ -214,12 +230,12 @@ def _read_index(path: bytes) -> IndexPart:
     pipe = read(follows) if piped else None
     more = follows if separator and not piped else None
     if query is not None:
-        return IndexPart(text, -1, False, None, _query_part(query, text, more), None, pipe)
+        return IndexPart(text, follows, -1, False, None, _query_part(query, text, more), None, pipe)
     if hash_seen:
         each = _each(more) if text == b"#" and more is not None else None
-        return IndexPart(text, -1, text == b"#" and each is None, each, None, None, pipe)
+        return IndexPart(text, follows, -1, text == b"#" and each is None, each, None, None, pipe)
     index = _index(text)
-    return IndexPart(text, index, False, None, None, Component(more) if more is not None else None, pipe)
+    return IndexPart(text, follows, index, False, None, None, Component(more) if more is not None else None, pipe)
 
 
 def _index(text: bytes) -> int:
@@ -242,4 +258,4 @@ def _query_part(query: syntax.QueryText, text: bytes, more: bytes | None) -> Que
         rest, rest_pipe = read(left), None if right is None else read(right)
     every = text[query.end : query.end + 1] == b"#"
     comparison = compare(query.operator, query.right)
-    return QueryPart(read(query.left), not query.left, comparison, every, rest, rest_pipe)
+    return QueryPart(query.left, read(query.left), comparison, every, rest, rest_pipe)

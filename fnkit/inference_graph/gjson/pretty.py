@@ -4,7 +4,8 @@ Every member of an object has a line of its own. An array without objects that f
 text is read into a tree and the tree is written, both with a stack of their own: depth costs memory, not recursion, and the
 width of every array is known before it is written, so the work is linear in what is written. The bytes of strings and
 numbers are not touched. Because the margin grows with every level, what is written grows with the square of the depth: a text
-of more than 4,000 levels is left as it is (gjson would fill the memory with it).
+of more than 4,000 levels is left as it is (gjson would fill the memory with it). A text that is not JSON is laid out as far
+as it can be read; only there may the bytes differ from those of gjson.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Walk:
         match = MEMBER.match
         while (found := match(text, position)) is not None:
             name = found[1]
-            if name != key if matches is None and b"\\" not in name else not _is_key(part, name):
+            if name != key if matches is None and b"\\" not in name else not is_key(part, name):
                 position = container_end(text, found.end() - 1) if found.lastindex == 3 else found.end()
             elif rest is None:
                 self.value, _ = value_from(text, found, 2)
@@ -158,7 +158,7 @@ class Walk:
             left: Value | None = element
             if element[0] == JSON:
                 left = self._evaluate(query.left, element[1])
-            elif not query.left_is_empty:
+            elif query.left_text:
                 continue
             if not tests(left):
                 continue
@@ -177,7 +177,8 @@ class Walk:
         return False
 
 
-def _is_key(part: KeyPart, name: bytes) -> bool:
+def is_key(part: KeyPart, name: bytes) -> bool:
+    """Tell whether the raw key *name* is the key that the part names, or matches its pattern."""
     if b"\\" in name:
         name = unescape(name)
     return part.matches(name) if part.matches is not None else part.key == name
