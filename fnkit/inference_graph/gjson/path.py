@@ -91,10 +91,12 @@ class QueryPart:
     """`#(left op right)`: the first element that fulfils the comparison, or with *every* the list of all.
 
     *rest* looks into each element that was found, *rest_pipe* is then the pipe that stood behind it.
+    *plain_key* is the left side on an object, if it is one key and nothing more.
     """
 
     left_text: bytes
     left: Expression
+    plain_key: KeyPart | None
     comparison: Comparison
     every: bool
     rest: Expression | None
@@ -258,4 +260,12 @@ def _query_part(query: syntax.QueryText, text: bytes, more: bytes | None) -> Que
         rest, rest_pipe = read(left), None if right is None else read(right)
     every = text[query.end : query.end + 1] == b"#"
     comparison = compare(query.operator, query.right)
-    return QueryPart(query.left, read(query.left), comparison, every, rest, rest_pipe)
+    left_side = read(query.left)
+    return QueryPart(query.left, left_side, _plain_key(left_side), comparison, every, rest, rest_pipe)
+
+
+def _plain_key(expression: Expression) -> KeyPart | None:
+    if not isinstance(expression, Search) or expression.lines:
+        return None
+    part = expression.component.on_object()
+    return part if part.matches is None and part.rest is None and part.pipe is None else None

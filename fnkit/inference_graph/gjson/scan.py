@@ -35,6 +35,12 @@ def _nested(depth: int) -> bytes:
 
 MEMBER = re.compile(rb'[^"}]*+"(' + _BODY + rb')"[^"{\[ntf+\-0-9iIN]*+' + _ONE_VALUE, re.S)
 """A member of an object: groups 1 key, 2 string, 3 opening bracket of a container, 4 literal, 5 number."""
+BLOCK = 32
+ELEMENTS = re.compile(
+    rb'(?:[^"{\[ntf+\-0-9iIN\]]*+(?:' + _STRING + rb"|[{\[]" + _nested(2) + rb"[}\])]|" + _LITERAL + rb"|" + _NUMBER + rb")){32}",
+    re.S,
+)
+"""That many elements at once, none of them nested deep."""
 OBJECT_END = re.compile(rb'[^"}]*+}')
 ELEMENT = re.compile(rb'[^"{\[ntf+\-0-9iIN\]]*+' + _ONE_VALUE, re.S)
 """An element of an array: groups 1 string, 2 opening bracket, 3 literal, 4 number."""

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from fnkit.inference_graph.gjson.path import Component, Each, Expression, IndexPart, KeyPart, QueryPart
 from fnkit.inference_graph.gjson.scan import (
     ARRAY_END,
+    BLOCK,
     CONTAINER,
     ELEMENT,
+    ELEMENTS,
     JSON,
     MEMBER,
     NUMBER,
@@ -98,6 +100,8 @@ class Walk:
     def _index(self, part: IndexPart, seen: int) -> bool:
         """Skip to the element that the part names; *seen* elements were read before."""
         text, index, rest, position = self._text, part.index, part.rest, self._position
+        while index - seen >= BLOCK and (block := ELEMENTS.match(text, position)) is not None:
+            position, seen = block.end(), seen + BLOCK
         while (found := ELEMENT.match(text, position)) is not None:
             if seen != index:
                 position = container_end(text, found.end() - 1) if found.lastindex == 2 else found.end()
@@ -123,6 +127,8 @@ class Walk:
 
     def _count(self) -> bool:
         text, position, count = self._text, self._position, 0
+        while (block := ELEMENTS.match(text, position)) is not None:
+            position, count = block.end(), count + BLOCK
         while (found := ELEMENT.match(text, position)) is not None:
             position = container_end(text, found.end() - 1) if found.lastindex == 2 else found.end()
             count += 1
@@ -153,11 +159,16 @@ class Walk:
     def _query(self, query: QueryPart) -> bool:
         """Test the elements; the first match ends the whole walk, the list of all matches does not."""
         text, position, pieces, tests = self._text, self._position, [], query.comparison.test
+        plain_key = query.plain_key
         while (found := ELEMENT.match(text, position)) is not None:
             element, position = value_from(text, found, 1)
             left: Value | None = element
             if element[0] == JSON:
-                left = self._evaluate(query.left, element[1])
+                text_inside = element[1]
+                if plain_key is None or text_inside[0] != 0x7B:
+                    left = self._evaluate(query.left, text_inside)
+                else:
+                    left = _member(text_inside, plain_key)
             elif query.left_text:
                 continue
             if not tests(left):
@@ -175,6 +186,17 @@ class Walk:
         if self._end_array(position) and query.every and self.value is None:
             self.value = (JSON, b"[" + b",".join(pieces) + b"]")
         return False
+
+
+def _member(text: bytes, part: KeyPart) -> Value | None:
+    """Return the first member of the object *text* that *part* names: the walk for a key alone, without its means."""
+    key, position, match = part.key, 1, MEMBER.match
+    while (found := match(text, position)) is not None:
+        name = found[1]
+        if name == key or (b"\\" in name and unescape(name) == key):
+            return value_from(text, found, 2)[0]
+        position = container_end(text, found.end() - 1) if found.lastindex == 3 else found.end()
+    return None
 
 
 def is_key(part: KeyPart, name: bytes) -> bool:

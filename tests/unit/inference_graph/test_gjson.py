@@ -179,3 +179,22 @@ def test_bytes_that_are_no_text_pass_through() -> None:
 
     assert found.raw_bytes == b'"\xff\xfe"'
     assert found.raw.encode("utf-8", "surrogateescape") == found.raw_bytes
+
+
+@pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 63, 64, 65, 100, 333])
+@pytest.mark.parametrize("element", ["1.5", '"a]\\",["', "true", "null", '{"k":[{"x":"}"}]}', "[[[[[[0]]]]]]", "[]"])
+def test_long_arrays_are_counted_and_indexed_as_short_ones(element: str, length: int) -> None:
+    elements = [element] * length + ['{"id":7}']
+    document = f" [ {' , '.join(elements)} ] ".encode()
+
+    assert gjson.get(document, "#").num == length + 1
+    assert gjson.get(document, f"{length}.id").num == 7
+    assert not gjson.get(document, str(length + 1)).exists
+    assert gjson.get(document, "#(id==7)").raw == '{"id":7}'
+    assert length == 0 or gjson.get(document, str(length - 1)).raw == element
+
+
+def test_a_query_on_one_key_takes_the_first_of_several_and_reads_escapes() -> None:
+    document = rb'[{"a":{"id":1},"id":2,"id":1},{"\u0069d":1}]'
+
+    assert gjson.get(document, "#(id==1)").raw == r'{"\u0069d":1}'
