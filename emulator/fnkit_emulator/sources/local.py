@@ -19,7 +19,7 @@ LOOK_S = 1.0  # a queue whose bell was lost, or whose retries are due, is looked
 def retry_delay_s(receives: int) -> float:
     """Return how long a message that failed for the *receives*-th time waits: 0.5 s, doubled each time, at most 30 s, with jitter."""
     longest: float = 0.5 * 2 ** (receives - 1)
-    return min(30.0, longest) * random.uniform(0.75, 1.0)  # jitter, not a secret
+    return min(30.0, longest) * random.uniform(0.75, 1.0)  # noqa: S311  # jitter, not a secret
 
 
 class LocalSource:

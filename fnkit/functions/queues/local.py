@@ -166,6 +166,15 @@ class LocalQueue:
             for id_, key, body, headers, sent, receives, reason in rows
         )
 
+    def bury(self, message: Message, reason: str) -> None:
+        """Store *message* as a dead letter at once: for what could not be processed elsewhere, in a topic or a stream."""
+        row = self._row(message, self._clock())
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO dead (id, key, body, headers, sent_at, receives, reason, died_at) VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
+                (*row, reason, self._clock()),
+            )
+
     def redrive(self) -> int:
         """Put every dead letter back into the queue with a fresh count of receives; returns how many there were."""
         with self._transaction() as database:

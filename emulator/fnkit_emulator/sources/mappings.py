@@ -1,0 +1,225 @@
+"""Which function reads which queue of a graph, and the pollers for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from fnkit.errors import EmulatorError, FnkitError
+from fnkit.functions.queues.kafka_record import Record
+from fnkit.functions.queues.local import LocalQueue
+from fnkit.functions.queues.message import Depth, Message
+from fnkit.functions.queues.spec import QueueSpec, read_spec
+from fnkit.manifest import Flow, Manifest
+from fnkit_emulator.sources.delivery import Call
+from fnkit_emulator.sources.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMapping:
+    """One event source mapping: *function* reads the queue *spec*."""
+
+    spec: QueueSpec
+    function: str
+
+
+class Poller(Protocol):
+    """Reads one queue until it is cancelled."""
+
+    tally: Tally
+
+    async def run(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where pollers live: the *folder* of local queues, dead letters and checkpoints, the *region*, and who hears complaints."""
+
+    folder: Path
+    region: str
+    complain: Callable[[str], None]
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_mappings(manifest: Manifest) -> tuple[SourceMapping, ...]:
+    """Return the mappings of a placed *manifest*, in the order of its queues. `EmulatorError` names every queue that cannot be read."""
+    flow = manifest.spec
+    if not isinstance(flow, Flow):
+        return ()
+    found: list[SourceMapping] = []
+    problems: list[str] = []
+    for step in flow.steps:
+        if step.kind != "queue":
+            continue
+        spec, wrong = read_spec(step.name, step.args)
+        problems += [f"queue '{step.name}': {problem}" for problem in wrong]
+        readers = sorted({after.function for after in flow.steps if step.name in after.after})
+        if spec is not None:
+            found += [SourceMapping(spec, reader) for reader in readers]
+    problems += _read_twice(found)
+    if problems:
+        raise EmulatorError("\n".join(problems), hint="see the queue's arguments in the graph")
+    return tuple(found)
+
+
+def _read_twice(mappings: Iterable[SourceMapping]) -> list[str]:
+    """Two functions may read a Kafka topic or a Kinesis stream side by side; from a queue they would take each other's messages."""
+    readers: dict[tuple[str, str], list[str]] = {}
+    for mapping in mappings:
+        if mapping.spec.kind in ("local", "sqs"):
+            readers.setdefault((mapping.spec.kind, mapping.spec.address), []).append(mapping.function)
+    return [
+        f"functions {', '.join(names)} read the same queue '{address}': each message reaches only one of them; give each its own queue"
+        for (_, address), names in readers.items()
+        if len(names) > 1
+    ]
+
+
+def dead_letters(spec: QueueSpec, folder: Path) -> LocalQueue:
+    """Return the local queue that keeps what a function could not process of a topic or stream."""
+    return LocalQueue(folder, f"{spec.name}.dead", retention=spec.retention)
+
+
+def open_poller(mapping: SourceMapping, call: Call, around: Surroundings) -> Poller:
+    """Return the poller of *mapping*. `EmulatorError` when the package that speaks its protocol is not installed."""
+    opener = _OPENERS.get(mapping.spec.kind)
+    if opener is None:
+        raise EmulatorError(
+            f"queue '{mapping.spec.name}' ({mapping.spec.kind}) can be written but not read here",
+            hint="read it where it lives, or use a local queue, Kafka, SQS or Kinesis",
+        )
+    try:
+        return opener(mapping, call, around)
+    except ModuleNotFoundError as error:
+        raise EmulatorError(
+            f"queue '{mapping.spec.name}' needs the package {error.name}", hint="pip install 'fnkit[kafka]' or 'fnkit[aws]'"
+        ) from error
+
+
+def _open_local(mapping: SourceMapping, call: Call, around: Surroundings) -> Poller:
+    source = import_module("fnkit_emulator.sources.local").LocalSource
+    queue = LocalQueue(around.folder, mapping.spec.address, retention=mapping.spec.retention)
+    poller: Poller = source(mapping.spec, queue, call, region=around.region)
+    return poller
+
+
+def _open_kafka(mapping: SourceMapping, call: Call, around: Surroundings) -> Poller:
+    reader = import_module("fnkit.functions.queues.kafka").KafkaReader
+    source = import_module("fnkit_emulator.sources.kafka").KafkaSource
+    spec = mapping.spec
+
+    def bury(record: Record, reason: str) -> None:
+        headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+        headers["fnkit-origin"] = f"{record.topic}-{record.partition}@{record.offset}"
+        key = (record.key or b"").decode("utf-8", "replace")
+        _bury(spec, around.folder, Message(record.value, key, headers, headers["fnkit-origin"]), reason)
+
+    group = f"{mapping.function}-consumer-group"
+    poller: Poller = source(spec, lambda: reader(spec, group=group), call, bury=bury, complain=around.complain)
+    return poller
+
+
+def _open_sqs(mapping: SourceMapping, call: Call, around: Surroundings) -> Poller:
+    sqs = import_module("fnkit.functions.queues.sqs")
+    source = import_module("fnkit_emulator.sources.sqs").SqsSource
+    client = _client("sqs", around)
+    url = sqs.sqs_url(mapping.spec, {}, client)
+    poller: Poller = source(mapping.spec, client, url, call, complain=around.complain, region=around.region)
+    return poller
+
+
+def _open_kinesis(mapping: SourceMapping, call: Call, around: Surroundings) -> Poller:
+    module = import_module("fnkit_emulator.sources.kinesis")
+    spec = mapping.spec
+
+    def bury(record: Mapping[str, object], reason: str) -> None:
+        data = record["Data"]
+        assert isinstance(data, bytes)
+        _bury(spec, around.folder, Message(data, str(record["PartitionKey"]), {}, str(record["SequenceNumber"])), reason)
+
+    checkpoints = module.Checkpoints(around.folder / f"{spec.name}.checkpoints")
+    client = _client("kinesis", around)
+    poller: Poller = module.KinesisSource(
+        spec, client, call, checkpoints, bury=bury, complain=around.complain, region=around.region
+    )
+    return poller
+
+
+_OPENERS: Mapping[str, Callable[[SourceMapping, Call, Surroundings], Poller]] = {
+    "local": _open_local,
+    "kafka": _open_kafka,
+    "sqs": _open_sqs,
+    "kinesis": _open_kinesis,
+}
+
+
+def _client(service: str, around: Surroundings) -> object:
+    boto3 = import_module("boto3")
+    client: object = boto3.client(service, region_name=around.environ.get("AWS_REGION") or around.region)
+    return client
+
+
+def _bury(spec: QueueSpec, folder: Path, message: Message, reason: str) -> None:
+    queue = dead_letters(spec, folder)
+    try:
+        queue.bury(message, reason)
+    finally:
+        queue.close()
+
+
+class EventSources:
+    """All pollers of a graph; `run` until it is cancelled. A poller that fails is said so, and started again."""
+
+    def __init__(self, pollers: Mapping[str, Poller], complain: Callable[[str], None], *, restart_s: float = 1.0) -> None:
+        self.pollers = pollers
+        self._complain, self._restart_s = complain, restart_s
+
+    async def run(self) -> None:
+        """Run every poller side by side."""
+        async with asyncio.TaskGroup() as group:
+            for name, poller in self.pollers.items():
+                group.create_task(self._keep_running(name, poller))
+
+    async def _keep_running(self, name: str, poller: Poller) -> None:
+        while True:
+            try:
+                await poller.run()
+                return
+            except* (FnkitError, OSError) as failed:
+                self._complain(f"queue '{name}': {failed.exceptions[0]}; trying again")
+            await asyncio.sleep(self._restart_s)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One queue as people see it."""
+
+    name: str
+    kind: str
+    address: str
+    function: str
+    depth: Depth | None
+
+
+def queue_states(mappings: Iterable[SourceMapping], folder: Path) -> tuple[QueueState, ...]:
+    """Return what the folder tells of each queue: of a local one everything, of the others their dead letters."""
+    return tuple(
+        QueueState(mapping.spec.name, mapping.spec.kind, mapping.spec.address, mapping.function, _depth(mapping.spec, folder))
+        for mapping in mappings
+    )
+
+
+def _depth(spec: QueueSpec, folder: Path) -> Depth | None:
+    name = spec.address if spec.kind == "local" else f"{spec.name}.dead"
+    if not (folder / f"{name}.db").exists():
+        return Depth(0, 0, 0, 0.0) if spec.kind == "local" else None
+    queue = LocalQueue(folder, name, retention=spec.retention)
+    with suppress(FnkitError):
+        depth = queue.depth()
+    queue.close()
+    return depth
