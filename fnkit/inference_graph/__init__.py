@@ -15,3 +15,20 @@
 
 Bodies are bytes from end to end: only an Ensemble and `mapPredictionsToInstances` take them apart.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fnkit.inference_graph.topology import compile_topology
+
+__all__ = ["compile_topology"]
+
+
+def __getattr__(name: str) -> object:
+    if name != "compile_topology":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Lazy: a file that only tries conditions does not load the engine.
+    return import_module("fnkit.inference_graph.topology").compile_topology

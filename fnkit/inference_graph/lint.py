@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fnkit.inference_graph.condition_lint import find_condition_faults
 from fnkit.inference_graph.cycles import find_cycle, reachable, unguarded_edges_of
+from fnkit.inference_graph.gjson.lint import remarks
 from fnkit.inference_graph.headers import skipped_patterns
 from fnkit.inference_graph.merging import MERGE_NAMES
 from fnkit.inference_graph.spec import ROOT, ROUTER_TYPES
@@ -109,8 +109,8 @@ def _condition(node: Node, place: str, step: Step, at: int) -> Iterator[Problem]
             "a condition reads the answer before it, and the first step has none: every request fails with 500",
             "use a Switch node to look at the request",
         )
-    for fault in find_condition_faults(step.condition):
-        yield Problem(place, "condition", fault)
+    for remark in remarks(step.condition):
+        yield Problem(place, "condition", f"condition {step.condition!r}: {remark.message}", remark.hint)
 
 
 def _ignored(node: Node, place: str, step: Step, at: int) -> Iterator[Problem]:

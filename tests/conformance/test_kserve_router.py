@@ -63,7 +63,7 @@ async def ask_server(case: dict[str, Any], world: World) -> list[Seen]:
                     headers=request_headers(case),
                     body=request["body"].encode("utf-8", "surrogateescape"),
                 )
-                headers = {name: value for name, value in reply.headers}
+                headers = dict(reply.headers)
                 seen.append(Seen(reply.status, await reply.read(), headers))
             except ConnectionClosed:
                 seen.append(Seen(0))
@@ -169,7 +169,7 @@ ENDPOINTS = DATA["endpoint_resolution"]
 
 @pytest.mark.parametrize("case", ENDPOINTS, ids=[case["id"] for case in ENDPOINTS])
 def test_a_service_name_leads_where_the_controller_says(case: dict[str, Any]) -> None:
-    protocol = case.get("protocol") or next(iter(case.get("runtime_protocols", ["v1"])), "v1")
+    protocol: Any = case.get("protocol") or next(iter(case.get("runtime_protocols", ["v1"])), "v1")
     multi_model = case["id"] == "multi-model-server"
 
     assert service_url(case["address"], case["isvc"], protocol, multi_model=multi_model) == case["url"]
