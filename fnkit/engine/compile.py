@@ -70,7 +70,7 @@ class Compiler:
     def program(self) -> Program:
         """Return the compiled flow. Raises what is wrong with the graph, and what the constructors raise."""
         responders = self._responders()
-        self._check_shape(responders)
+        self._check_shape()
         nodes = {step.name: self._node(index, step) for index, step in enumerate(self._part.steps.values())}
         self._connect(nodes, responders)
         self._count_cycles(nodes)
@@ -107,7 +107,7 @@ class Compiler:
     def _handlers(self) -> set[str]:
         return ({step.on_error for step in self._flow.steps} | {self._flow.on_error}) - {""}
 
-    def _check_shape(self, responders: set[str]) -> None:
+    def _check_shape(self) -> None:
         flow, known = self._flow, self._part.steps
         if len({step.name for step in flow.steps}) != len(flow.steps):
             names = [step.name for step in flow.steps]
@@ -125,10 +125,12 @@ class Compiler:
             self._refuse_branches()
 
     def _refuse_branches(self) -> None:
-        for step in self._part.steps.values():
-            splits = [name for name in step.after if len(self._follow.get(name, ())) > 1]
-            if len(step.after) > 1 or splits or (len(self._part.starts) > 1 and step.name == self._part.starts[1]):
-                raise GraphError(f"synchronous flow engine doesnt support branches use async for step {step.name}")
+        steps = self._part.steps.values()
+        joins = [step.name for step in steps if len(step.after) > 1]
+        splits = [after[1] for after in self._follow.values() if len(after) > 1]
+        branches = [*joins, *splits, *self._part.starts[1:]]
+        if branches:
+            raise GraphError(f"synchronous flow engine doesnt support branches use async for step {branches[0]}")
 
     def _node(self, index: int, step: Step) -> Node:
         if step.name in self._part.elsewhere:
