@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 Value = tuple[str, bytes]
 """The type of a value (one of the names below) and its text."""
@@ -51,12 +52,23 @@ CONTAINER = re.compile(rb"[{\[]")
 _ANY = re.compile(rb'[^"{\[ntf+\-0-9iIN]*+' + _ONE_VALUE, re.S)
 _SHALLOW = re.compile(rb"." + _nested(4) + rb"[}\])]", re.S)
 _BRACKET = re.compile(_nested(2) + rb"(?:([{\[(])|[}\])])", re.S)
+_RUN = 64
 _EACH_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+(?:([{\[])|[}\]])", re.S)
 _CLOSED_STRINGS = re.compile(rb'(?:[^"]++|' + _STRING + rb")*+", re.S)
 _KEY = re.compile(rb'[^"]*+(' + _STRING + rb")[\x00-\x20,:]*+", re.S)
 _TERMINATED = re.compile(_STRING, re.S)
 _PLAIN_END = {NUMBER: re.compile(rb"[\x00-\x20,\]}]"), TRUE: re.compile(rb"[^a-z]")}
 _LITERAL_TYPES = {0x74: TRUE, 0x66: FALSE, 0x6E: NULL}
+
+
+@cache
+def _runs() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return the patterns of a run of opening and of closing brackets; only text that nests deep needs them."""
+    between = b"(?:" + _nested(2)
+    return (
+        re.compile(between + rb"[{\[(]){%d}" % _RUN, re.S),
+        re.compile(between + rb"[}\])]){%d}" % _RUN, re.S),
+    )
 
 
 def container_end(text: bytes, start: int) -> int:
@@ -67,8 +79,21 @@ def container_end(text: bytes, start: int) -> int:
     """
     if found := _SHALLOW.match(text, start):
         return found.end()
-    depth, position = 1, start + 1
-    while found := _BRACKET.match(text, position):
+    depth, position, single_steps = 1, start + 1, 0
+    openings, closings = _runs()
+    while True:
+        if not single_steps:
+            if (run := openings.match(text, position)) is not None:
+                position, depth = run.end(), depth + _RUN
+                continue
+            if depth > _RUN and (run := closings.match(text, position)) is not None:
+                position, depth = run.end(), depth - _RUN
+                continue
+            single_steps = _RUN  # no long run here: look for one again further on
+        single_steps -= 1
+        found = _BRACKET.match(text, position)
+        if found is None:
+            break
         position = found.end()
         depth += 1 if found.lastindex else -1
         if not depth:
