@@ -113,6 +113,7 @@ class FunctionUrl:
             await start_stream(send, head.status, [*head.headers, _request_id(invocation)])
             while data or (data := await invocation.read()):
                 await send_part(send, data)
+                invocation.chunks += 1
                 data = b""
             if departure.left:
                 return CLIENT_LEFT
@@ -196,7 +197,7 @@ def report(pool: Pool, invocation: Invocation, status: int) -> Invoked:
         ms=invocation.seconds * 1000,
         cold=invocation.cold,
         init_ms=invocation.init_ms,
-        chunks=invocation.pieces_read if invocation.streaming else 0,
+        chunks=invocation.chunks,
         size=invocation.answered_bytes,
         memory_mb=invocation.memory_mb,
         error=_short(fault, pool) if fault else "",

@@ -54,8 +54,8 @@ class Source(Protocol):
 class Invocation:
     """An event and its answer; see the module's text for who calls what.
 
-    `seconds` is the time from the hand-over to the worker to the end of the answer. `cold` tells that the environment was started for
-    this event, and `init_ms` how long that took.
+    `chunks` counts what the front has sent on of a streamed answer. `seconds` is the time from the hand-over to the worker to the end
+    of the answer. `cold` tells that the environment was started for this event, and `init_ms` how long that took.
     """
 
     __slots__ = (
@@ -68,6 +68,7 @@ class Invocation:
         "abandoned",
         "answered_bytes",
         "begun",
+        "chunks",
         "client_context",
         "cold",
         "content_type",
@@ -79,7 +80,6 @@ class Invocation:
         "log_tail",
         "memory_mb",
         "payload",
-        "pieces_read",
         "request_id",
         "started_at",
         "streaming",
@@ -104,7 +104,7 @@ class Invocation:
         self.begun = self.done = self.streaming = self.abandoned = self.cold = False
         self.content_type = ""
         self.fault: Fault | None = None
-        self.answered_bytes = self.pieces_read = self.deadline_ms = self.memory_mb = 0
+        self.answered_bytes = self.chunks = self.deadline_ms = self.memory_mb = 0
         self.started_at = self.ended_at = self.init_ms = 0.0
         self.log_tail = b""
         self._pieces: list[bytes] = []
@@ -174,7 +174,6 @@ class Invocation:
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         self._size = 0
-        self.pieces_read += 1
         if self._paused and self._source is not None:
             self._source.resume()
         self._paused = False

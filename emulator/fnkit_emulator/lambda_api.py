@@ -166,6 +166,7 @@ class LambdaApi:
             await start_stream(send, 200, [*_STREAM_HEADERS, _request_id(invocation)])
             while data := await invocation.read():
                 await send_part(send, event_stream.payload_chunk(data))
+                invocation.chunks += 1
             if not departure.left:
                 await send_part(send, self._completion(pool, invocation))
                 await end_stream(send)

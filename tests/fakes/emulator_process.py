@@ -1,0 +1,129 @@
+"""`python -m fnkit emulate` as a process of its own, for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PATIENCE_S = 30.0
+REPOSITORY = Path(__file__).parents[2]
+
+
+class EmulatorProcess:
+    """A running emulator: its URLs, and what it has said since."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.events: list[dict[str, Any]] = []
+        self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        self.ready = self.wait_for(lambda event: event["event"] == "ready")
+        self.url: str = self.ready["url"]
+        self.functions: dict[str, str] = self.ready["functions"]
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of all processes below the emulator's, and its own."""
+        found, parents = [self.process.pid], _parents()
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found
+
+    def wait_for(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the first event, told before or yet to be told, for which *condition* holds."""
+        for event in self.events:
+            if condition(event):
+                return event
+        until = time.monotonic() + PATIENCE_S
+        while (left := until - time.monotonic()) > 0:
+            try:
+                told = self._lines.get(timeout=left)
+            except queue.Empty:
+                break
+            if told is None:
+                raise AssertionError(f"the emulator ended with {self.process.wait()}; it said {self.events}")
+            self.events.append(told)
+            if condition(told):
+                return told
+        raise AssertionError(f"not told within {PATIENCE_S} s; told: {self.events}")
+
+    def invocation(self, **fields: object) -> dict[str, Any]:
+        """Return the first invocation whose *fields* are these."""
+        return self.wait_for(
+            lambda event: event["event"] == "invocation" and all(event.get(name) == value for name, value in fields.items())
+        )
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(json.loads(line))
+        self._lines.put(None)
+
+
+@contextmanager
+def emulator(target: str | Path, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[EmulatorProcess]:
+    """Run the emulator over *target* on a free port; it is ended with SIGTERM, and its exit code must be 0 then."""
+    process = start(target, *options, environ=environ)
+    try:
+        running = EmulatorProcess(process)
+        yield running
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def start(target: str | Path, *options: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start the emulator, and do not wait for it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "fnkit", "emulate", str(target), "--port", "0", "--json", *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env={**os.environ, **(environ or {})},
+        start_new_session=True,
+    )
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    """Wait until none of *pids* is a living process; fail after a while."""
+    until = time.monotonic() + PATIENCE_S
+    while left := [pid for pid in pids if _alive(pid)]:
+        if time.monotonic() > until:
+            raise AssertionError(f"still there: {left}")
+        time.sleep(0.02)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def _parents() -> dict[int, int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    return parents
