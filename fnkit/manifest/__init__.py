@@ -19,6 +19,7 @@ from fnkit.manifest.model import (
     Topology,
 )
 from fnkit.manifest.problem import Problem
+from fnkit.manifest.problems import find_problems, resolve_function
 from fnkit.manifest.schema import json_schema
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "StepKind",
     "Topology",
     "dumps",
+    "find_problems",
     "json_schema",
     "loads",
+    "resolve_function",
 ]

@@ -1,0 +1,397 @@
+"""From a graph that was written to data: every name resolved, every fault collected, the result a `Loaded`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+from fnkit.errors import LoadError, ProblemsError
+from fnkit.manifest import (
+    Flow,
+    Function,
+    Manifest,
+    Problem,
+    Route,
+    Router,
+    Step,
+    Topology,
+    find_problems,
+    resolve_function,
+)
+from fnkit.manifest.codec import find_foreign
+from fnkit.project.constructors import find_call_problems
+from fnkit.project.files import read_requirements
+from fnkit.project.graph import FlowGraph
+from fnkit.project.loaded import Loaded
+from fnkit.project.modules import import_file
+from fnkit.project.origin import choose_root, is_installed, module_name, package_root
+from fnkit.project.pickling import pickle_objects
+from fnkit.project.resolve import Namespace, Resolver, UnknownName
+from fnkit.project.router import RouterGraph
+from fnkit.project.settings import Settings, read_settings
+from fnkit.project.steps import GraphStep, RouteDraft, is_plain, name_of
+
+if TYPE_CHECKING:
+    from fnkit.project.function import ServingFunction
+
+
+@dataclass(slots=True)
+class Assembly:
+    """A graph on its way to data: what is known of its code, and what went wrong so far.
+
+    *errors* are the exceptions behind those *problems* that names and arguments have caused, in the order of the steps.
+    """
+
+    function: ServingFunction
+    resolver: Resolver
+    settings: Settings
+    problems: list[Problem] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+
+    def refuse(self, step: str, code: str, message: str, hint: str = "", error: Exception | None = None) -> None:
+        """Note a fault."""
+        self.problems.append(Problem(step, code, message, hint))
+        if error is not None:
+            self.errors.append(error)
+
+
+def assemble(function: ServingFunction, *, check_calls: bool = True) -> Loaded:
+    """Return *function*'s graph as data; ProblemsError lists everything that is wrong with it."""
+    assembly, manifest = begin(function)
+    return finish(assembly, manifest, check_calls=check_calls)
+
+
+def begin(function: ServingFunction, namespaces: tuple[Namespace, ...] = ()) -> tuple[Assembly, Manifest]:
+    """Return the manifest of *function* and what was found out on the way; faults are noted, not raised.
+
+    What the user's own files raise while they are imported is raised.
+    """
+    root = find_root(function)
+    settings = read_settings(root or function.origin.folder, os.environ)
+    resolver = Resolver(root, function.origin, _import_modules(function, root), namespaces)
+    assembly = Assembly(function, resolver, settings)
+    return assembly, _manifest(assembly)
+
+
+def finish(assembly: Assembly, manifest: Manifest, *, check_calls: bool) -> Loaded:
+    """Return the `Loaded` for *manifest*; ProblemsError if anything is wrong."""
+    resolver = assembly.resolver
+    problems = [*assembly.problems, *find_problems(manifest), *_foreign_arguments(manifest)]
+    if check_calls:
+        problems += find_call_problems(manifest, resolver.objects)
+    pickles, refused = pickle_objects(resolver.pickles)
+    problems += [_not_picklable(manifest, name, reason) for name, reason in refused.items()]
+    if problems:
+        raise ProblemsError(f"the graph {manifest.name!r}", tuple(dict.fromkeys(problems)))
+    files = {name: module.__name__ for name, module in resolver.modules.items() if name}
+    if "" in resolver.modules:
+        files[manifest.name] = resolver.modules[""].__name__
+    root = resolver.root or assembly.function.origin.folder
+    return Loaded(manifest, root, assembly.settings.include, pickles, assembly.settings, files)
+
+
+def draft_manifest(function: ServingFunction) -> Manifest:
+    """Return the manifest of *function* with the names as they were written, no code looked at: enough to draw it."""
+    graph = function.spec.graph
+    if isinstance(graph, FlowGraph):
+        steps = tuple(_draft_step(step, _after_with_handlers(graph, step)) for step in graph.steps.values())
+        spec: Flow | Router = _flow(graph, steps)
+    elif isinstance(graph, RouterGraph):
+        routes = tuple(Route(key, name_of(route.class_name), name_of(route.handler)) for key, route in graph.routes.items())
+        spec = Router(Step(function.name, "router", name_of(graph.class_name), routes=routes))
+    else:
+        spec = Flow(())
+    topology: Topology = "router" if isinstance(spec, Router) else "flow"
+    functions = (Function(function.name, "entry"), *(Function(name, "child") for name in function.children))
+    return Manifest(function.name, spec, topology, function.project, functions)
+
+
+def find_root(function: ServingFunction) -> Path | None:
+    """Return the folder that import paths start at: that of the calling script where all code lies below it."""
+    files = tuple(file for file in (function.file, *(child.file for child in function.children.values())) if file)
+    origin = function.origin.file
+    preferred = [*_roots_of_objects(function)]
+    if origin is not None and not is_installed(origin):
+        preferred.append(package_root(origin))
+    preferred += [folder.resolve() for folder in function.folders] + [Path.cwd().resolve()]
+    fitting = tuple(root for root in preferred if all(_has_import_path(file, root) for file in files))
+    root = choose_root(files, fitting)
+    if files and (root is None or not all(_has_import_path(file, root) for file in files)):
+        listed = ", ".join(str(file) for file in files)
+        raise LoadError(
+            f"no folder gives all of these files an import path: {listed}",
+            hint="keep them in one folder, under names that Python can import (letters, digits, underscores)",
+        )
+    return root
+
+
+def _has_import_path(file: Path, root: Path) -> bool:
+    try:
+        return bool(module_name(file, root))
+    except ValueError:
+        return False
+
+
+def _roots_of_objects(function: ServingFunction) -> Iterator[Path]:
+    """Yield the folder below which each class or function that was passed as an object has its own import path."""
+    graph = function.spec.graph
+    holders: list[GraphStep | RouteDraft] = []
+    if isinstance(graph, FlowGraph):
+        for step in graph.steps.values():
+            holders += [step, *step.routes.values()]
+    elif isinstance(graph, RouterGraph):
+        holders = list(graph.routes.values())
+    for holder in holders:
+        for subject in (holder.class_name, holder.handler):
+            home = getattr(subject, "__module__", "") if subject is not None and not isinstance(subject, str) else ""
+            file = _file_of(home)
+            if file is not None and not is_installed(file) and not home.startswith("fnkit.") and home != "__main__":
+                yield file.parents[home.count(".") + (file.name == "__init__.py")]
+
+
+def _file_of(home: str) -> Path | None:
+    module = sys.modules.get(home)
+    name = getattr(module, "__file__", None)
+    return Path(name).resolve() if name else None
+
+
+def _import_modules(function: ServingFunction, root: Path | None) -> dict[str, ModuleType]:
+    modules: dict[str, ModuleType] = {}
+    for key, owner in (("", function), *function.children.items()):
+        if owner.file is not None and root is not None:
+            modules[key] = import_file(owner.file, module_name(owner.file, root), root)
+    return modules
+
+
+def _manifest(assembly: Assembly) -> Manifest:
+    function = assembly.function
+    graph = function.spec.graph
+    if isinstance(graph, RouterGraph):
+        spec: Flow | Router = Router(_router_step(assembly, graph))
+    elif isinstance(graph, FlowGraph):
+        steps = tuple(_step(assembly, graph, step) for step in graph.steps.values())
+        _check_error_targets(assembly, graph)
+        spec = _flow(graph, steps, _options(assembly, graph))
+    else:
+        spec = Flow(())
+    for name, trigger in function.spec.triggers.items():
+        if trigger.get("kind") != "http":
+            hint = "let events come through a queue step, and put the steps that handle them behind it"
+            assembly.refuse("", "trigger", f"the trigger {name!r} of kind {trigger.get('kind')!r} cannot be deployed", hint)
+    return Manifest(
+        name=function.name,
+        spec=spec,
+        topology="router" if isinstance(spec, Router) else "flow",
+        project=function.project,
+        functions=tuple(_functions(assembly)),
+        streaming=bool(function.spec.streaming),
+        parameters=dict(function.spec.parameters),
+        default_content_type=function.spec.default_content_type or "",
+        python=assembly.settings.python,
+        labels={str(key): str(value) for key, value in function.labels.items()},
+    )
+
+
+def _flow(graph: FlowGraph, steps: tuple[Step, ...], options: Mapping[str, object] | None = None) -> Flow:
+    return Flow(steps, graph.engine, graph.allow_cyclic, graph.max_iterations, graph.on_error, dict(options or {}))
+
+
+def _options(assembly: Assembly, graph: FlowGraph) -> dict[str, object]:
+    options = {key: _options_value(assembly, value) for key, value in graph.options.items()}
+    if assembly.function.verbose:
+        options["verbose"] = True
+    return options
+
+
+def _options_value(assembly: Assembly, value: object) -> object:
+    """Return an option of the whole graph with the classes in it as targets."""
+    if isinstance(value, Mapping):
+        return {key: _options_value(assembly, item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_options_value(assembly, item) for item in value]
+    return value if is_plain(value) else _reference(assembly, value)
+
+
+def _functions(assembly: Assembly) -> Iterator[Function]:
+    parent = assembly.function
+    project_lines = _project_requirements(assembly)
+    for function in (parent, *parent.children.values()):
+        spec, settings = function.spec, assembly.settings
+        own = "" if function is parent else function.name
+        module = assembly.resolver.modules.get(own)
+        inherited = project_lines if function is parent or not function.requirements else []
+        requirements = dict.fromkeys([*settings.requirements, *inherited, *function.requirements])
+        yield Function(
+            name=function.name,
+            kind="entry" if function is parent else "child",
+            module=module.__name__ if module else "",
+            requirements=tuple(requirements),
+            memory_mb=spec.memory_mb or settings.memory_mb,
+            timeout_s=spec.timeout_s or settings.timeout_s,
+            concurrency=spec.concurrency or settings.concurrency,
+            max_environments=spec.max_environments or settings.max_environments,
+            environment={**settings.environment, **parent.spec.env, **spec.env},
+            streaming=bool(spec.streaming),
+        )
+
+
+def _project_requirements(assembly: Assembly) -> list[str]:
+    """Return the lines of the requirements.txt beside the function's code, if there is one."""
+    root = assembly.resolver.root
+    path = root / "requirements.txt" if root else None
+    return read_requirements(path) if path is not None and path.is_file() else []
+
+
+def _step(assembly: Assembly, graph: FlowGraph, draft: GraphStep) -> Step:
+    function = _function_of(assembly, draft.function)
+    draft_of_step = _draft_step(draft, _after_with_handlers(graph, draft))
+    target, handler = _code(assembly, draft.name, draft.class_name, draft.handler, function)
+    return Step(
+        name=draft.name,
+        kind=draft.kind,
+        target=target,
+        handler=handler,
+        args=_arguments(assembly, draft.name, draft.class_args, function),
+        after=draft_of_step.after,
+        cycle_from=draft_of_step.cycle_from,
+        function=function or draft.function,
+        responder=draft.responder,
+        input_path=draft.input_path,
+        result_path=draft.result_path,
+        full_event=draft.full_event,
+        on_error=draft.on_error,
+        max_iterations=draft.max_iterations or None,
+        routes=tuple(_route(assembly, draft.name, route) for route in draft.routes.values()),
+        shape=draft.shape,
+    )
+
+
+def _draft_step(draft: GraphStep, after: tuple[str, ...]) -> Step:
+    return Step(
+        name=draft.name,
+        kind=draft.kind,
+        target=name_of(draft.class_name),
+        handler=name_of(draft.handler),
+        after=after,
+        cycle_from=tuple(draft.cycle_from),
+        function=draft.function,
+        responder=draft.responder,
+        on_error=draft.on_error,
+        max_iterations=draft.max_iterations or None,
+        routes=tuple(Route(key, name_of(route.class_name), name_of(route.handler)) for key, route in draft.routes.items()),
+        shape=draft.shape,
+    )
+
+
+def _after_with_handlers(graph: FlowGraph, draft: GraphStep) -> tuple[str, ...]:
+    """Return the predecessors of a step, and the error handlers that go on to it."""
+    handlers = [step.name for step in graph.steps.values() if step.error_before == draft.name]
+    return tuple(dict.fromkeys([*draft.after, *handlers]))
+
+
+def _check_error_targets(assembly: Assembly, graph: FlowGraph) -> None:
+    for step in graph.steps.values():
+        if step.error_before and step.error_before not in graph.steps:
+            message = f"cant set before, there is no step named {step.error_before}"
+            assembly.refuse(step.name, "missing-step", message)
+
+
+def _router_step(assembly: Assembly, graph: RouterGraph) -> Step:
+    name = graph.name or name_of(graph.class_name).rpartition(".")[2]
+    target, _ = _code(assembly, name, graph.class_name, None, "")
+    return Step(
+        name=name,
+        kind="router",
+        target=target,
+        args=_arguments(assembly, name, graph.class_args, ""),
+        input_path=graph.input_path,
+        result_path=graph.result_path,
+        routes=tuple(_route(assembly, name, route) for route in graph.routes.values()),
+    )
+
+
+def _route(assembly: Assembly, step: str, draft: RouteDraft) -> Route:
+    function = _function_of(assembly, draft.function)
+    target, handler = _code(assembly, step, draft.class_name, draft.handler, function)
+    return Route(draft.key, target, handler, _arguments(assembly, step, draft.class_args, function), function or draft.function)
+
+
+def _function_of(assembly: Assembly, wanted: str) -> str:
+    """Return the declared function that *wanted* means; `""` where it is none (the manifest's checks say so)."""
+    known = (*assembly.function.children, assembly.function.name)
+    return wanted if wanted == "*" else resolve_function(wanted, known) if wanted else ""
+
+
+def _code(assembly: Assembly, step: str, class_name: object, handler: object, function: str) -> tuple[str, str]:
+    """Return target and handler; a name that nothing has is noted and stays as it was written."""
+    resolver = assembly.resolver
+    target, method = name_of(class_name), name_of(handler)
+    try:
+        if class_name:
+            target = resolver.target_of_class(class_name, function)
+        elif handler:
+            method = resolver.target_of_function(handler, function)
+    except UnknownName as error:
+        assembly.refuse(step, "unknown-name", str(error), error.hint, error)
+    except AttributeError as error:
+        assembly.refuse(step, "unknown-name", str(error), "", error)
+    return target, method
+
+
+def _arguments(assembly: Assembly, step: str, args: Mapping[str, object], function: str) -> dict[str, object]:
+    """Return the arguments of a step as JSON can carry them: functions and classes become references under `_key`."""
+    written: dict[str, object] = {}
+    for key, value in args.items():
+        if key.startswith("_") and (callable(value) or isinstance(value, str)):
+            written[key] = _code(assembly, step, None, value, function)[1]
+        elif is_plain(value):
+            written[key] = _plain(value)
+        elif callable(value):
+            written[f"_{key}"] = _reference(assembly, value)
+        else:
+            written[key] = value
+    return written
+
+
+def _reference(assembly: Assembly, value: object) -> object:
+    return assembly.resolver.target_of_class(value) if callable(value) else value
+
+
+def _plain(value: object) -> object:
+    """Return *value* as JSON reads it back: lists for tuples, plain strings and numbers for members of enumerations."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    for plain in (bool, str, int, float):
+        if isinstance(value, plain):
+            return value if type(value) is plain else plain(getattr(value, "value", value))
+    return value
+
+
+def _foreign_arguments(manifest: Manifest) -> Iterator[Problem]:
+    """Yield a problem for each argument and parameter that JSON cannot carry."""
+    spec = manifest.spec
+    steps = spec.steps if isinstance(spec, Flow) else (spec.step,) if isinstance(spec, Router) else ()
+    places: list[tuple[str, str, object]] = [("", "parameter", manifest.parameters)]
+    places += [(step.name, "argument", step.args) for step in steps]
+    places += [(step.name, "argument", route.args) for step in steps for route in step.routes]
+    for step_name, what, values in places:
+        faults: list[str] = []
+        find_foreign(values, what, faults)
+        hint = "pass plain JSON values, a class or a function; build anything else in the constructor"
+        yield from (Problem(step_name, "argument-value", fault, hint) for fault in faults)
+
+
+def _not_picklable(manifest: Manifest, name: str, reason: str) -> Problem:
+    spec = cast("Flow | Router", manifest.spec)
+    steps = spec.steps if isinstance(spec, Flow) else (spec.step,)
+    target = f"pickle:{name}"
+    users = [step.name for step in steps if target in (step.target, step.handler, *step.args.values())]
+    hint = "put its class in a .py file of the project, and create what cannot be copied in the constructor"
+    return Problem(users[0] if users else "", "not-picklable", f"{name} cannot be carried to another process: {reason}", hint)

@@ -1,0 +1,179 @@
+"""A TARGET becomes a `Loaded`. Python files are imported in a child process, never in the tool's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fnkit.errors import FnkitError, GraphError, LoadError, ManifestError, MLRunInvalidArgumentError, ProblemsError, UsageError
+from fnkit.manifest import FORMAT as MANIFEST_FORMAT
+from fnkit.manifest import Problem, find_problems, loads
+from fnkit.manifest.spelling import closest
+from fnkit.project.documents import load_document
+from fnkit.project.loaded import FORMAT, Loaded
+from fnkit.project.settings import read_settings
+
+TIMEOUT_S = 300.0
+_GUESSES = ("graph.py", "serve.py", "app.py", "function.py", "main.py", "graph.yaml", "graph.yml")
+_DOCUMENTS = (".yaml", ".yml", ".json")
+_ERRORS: Mapping[str, type[FnkitError]] = {
+    error.__name__: error for error in (LoadError, GraphError, ManifestError, UsageError, MLRunInvalidArgumentError)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check of a TARGET found: the graph's name, its problems (none: it can be built), and warnings that stop nothing."""
+
+    subject: str
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
+    steps: int = 0
+    functions: tuple[str, ...] = ()
+
+
+def load(target: str, *, timeout_s: float = TIMEOUT_S) -> Loaded:
+    """Return what *target* says.
+
+    *target*: `file.py[:name]`, a project folder, a loaded.json, a graph.json, or an InferenceGraph. LoadError where it cannot be
+    loaded (with file and line), ProblemsError with everything that is wrong with its graph.
+    """
+    loaded, problems, _ = _load(target, construct=False, timeout_s=timeout_s)
+    if problems or loaded is None:
+        raise ProblemsError(target, problems, hint=f"`fnkit check {target}` tells more")
+    return loaded
+
+
+def check(target: str, *, timeout_s: float = TIMEOUT_S) -> Checked:
+    """Return every fault of *target*'s graph at once; its steps are constructed too. LoadError where it cannot be loaded at all."""
+    loaded, problems, warnings = _load(target, construct=True, timeout_s=timeout_s)
+    if loaded is None:
+        return Checked(target, problems, warnings)
+    steps = getattr(loaded.manifest.spec, "steps", ())
+    names = tuple(function.name for function in loaded.manifest.functions)
+    return Checked(loaded.manifest.name, problems, warnings, len(steps), names)
+
+
+Outcome = tuple[Loaded | None, tuple[Problem, ...], tuple[Problem, ...]]
+
+
+def _load(target: str, *, construct: bool, timeout_s: float) -> Outcome:
+    path, name = split_target(target)
+    if path.is_dir():
+        path, name = _file_of_project(path, name)
+    if not path.is_file():
+        raise LoadError("there is no such file or folder", where=target, hint=_near_file(path))
+    if path.suffix in _DOCUMENTS:
+        return _load_document(path, name)
+    if path.suffix == ".ipynb":
+        hint = "call fn.deploy() in the notebook, or write the graph to a .py file with %%writefile"
+        raise LoadError("a notebook cannot be loaded as a file", where=target, hint=hint)
+    if path.suffix != ".py":
+        raise LoadError(
+            "is no kind of graph that fnkit knows", where=target, hint="give a .py file, a project folder or a graph's YAML"
+        )
+    return _load_python(path.resolve(), name, construct=construct, timeout_s=timeout_s)
+
+
+def split_target(target: str) -> tuple[Path, str]:
+    """Return path and name of `path[:name]`."""
+    path, colon, name = target.rpartition(":")
+    if colon and path and name.replace("-", "_").isidentifier() and not Path(target).exists():
+        return Path(path), name
+    return Path(target), ""
+
+
+def _file_of_project(folder: Path, name: str) -> tuple[Path, str]:
+    """Return the step file of a project folder: what its settings name, or the one file with a usual name."""
+    settings = read_settings(folder, os.environ)
+    if settings.graph:
+        path, own_name = split_target(str(folder / settings.graph))
+        return path, name or own_name
+    found = [folder / guess for guess in _GUESSES if (folder / guess).is_file()]
+    if len(found) == 1:
+        return found[0], name
+    what = f"it has {', '.join(path.name for path in found)}" if found else "it has no file of a usual name"
+    hint = f'{what}: say graph = "file.py" under [tool.fnkit] in its pyproject.toml'
+    raise LoadError("the folder does not say which file holds its graph", where=str(folder), hint=hint)
+
+
+def _near_file(path: Path) -> str:
+    folder = path.parent
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    near = closest(path.name, names)
+    return f"did you mean {folder / near}?" if near else "a TARGET is file.py[:name], a project folder, or a graph's YAML"
+
+
+def _load_document(path: Path, name: str) -> Outcome:
+    if path.suffix == ".json":
+        kind = _format_of(path)
+        if kind == FORMAT:
+            loaded = Loaded.from_json(path.read_bytes())
+            return loaded, find_problems(loaded.manifest), ()
+        if kind == MANIFEST_FORMAT:
+            manifest = loads(path.read_bytes())
+            return Loaded(manifest, path.resolve().parent), find_problems(manifest), ()
+    return load_document(path, name)
+
+
+def _format_of(path: Path) -> object:
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise LoadError(f"not JSON: {error}", where=str(path)) from error
+    return document.get("format") if isinstance(document, dict) else None
+
+
+def _load_python(path: Path, name: str, *, construct: bool, timeout_s: float) -> Outcome:
+    with tempfile.TemporaryDirectory(prefix="fnkit-load-") as folder:
+        answer = Path(folder) / "answer.json"
+        request = {"path": str(path), "name": name, "construct": construct, "answer": str(answer)}
+        code = _run_child(request, str(path), timeout_s)
+        if not answer.is_file():
+            raise LoadError(f"the process that loads it {_ending(code)}", where=str(path), hint="what it said stands above")
+        document = json.loads(answer.read_bytes())
+    if "error" in document:
+        raise _error_of(document["error"])
+    problems = tuple(Problem(*problem) for problem in document.get("problems", ()))
+    loaded = Loaded.from_json(json.dumps(document["loaded"])) if "loaded" in document else None
+    return loaded, problems, ()
+
+
+def _run_child(request: Mapping[str, object], where: str, timeout_s: float) -> int:
+    """Run the child to its end and return its exit code. What the user's file prints goes to our standard error."""
+    command = [sys.executable, "-P", "-m", "fnkit.project.child", json.dumps(request)]
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, env=_environment())
+    try:
+        return child.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        hint = 'what takes long belongs into a constructor, or under if __name__ == "__main__":'
+        raise LoadError(f"it has not been loaded after {timeout_s:g} s", where=where, hint=hint) from None
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment, with the place that this fnkit was imported from."""
+    own = str(Path(__file__).resolve().parents[2])
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths if own in sys.path[1:] and not paths else [*paths, own])}
+
+
+def _ending(code: int) -> str:
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
+
+
+def _error_of(said: Mapping[str, object]) -> FnkitError:
+    kind = _ERRORS.get(str(said["type"]), LoadError)
+    return kind(str(said["message"]), where=str(said["where"]), hint=str(said["hint"]))
