@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from fnkit.errors import MLRunBadRequestError
+from fnkit.errors import MLRunBadRequestError, MLRunInternalServerError
 
 if TYPE_CHECKING:
     from fnkit.engine.event import Event
@@ -51,8 +51,14 @@ def receive(event: Event, default_content_type: str = "") -> None:
 
 
 def json_text(value: object) -> str:
-    """Return *value* as JSON text; arrays of numpy and dates are written by what they offer themselves."""
-    return json.dumps(value, default=_plain)
+    """Return *value* as JSON text; arrays of numpy and dates are written by what they offer themselves.
+
+    MLRunInternalServerError (500) for what cannot be written.
+    """
+    try:
+        return json.dumps(value, default=_plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MLRunInternalServerError(str(error)) from error
 
 
 def _plain(value: object) -> object:

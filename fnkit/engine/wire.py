@@ -60,7 +60,7 @@ def wire_headers(headers: Mapping[str, object], content_type: str) -> tuple[Head
     cookies: list[str] = []
     for name, value in headers.items():
         text = str(value)
-        if not _is_token(name) or any((ord(char) < 32 and char != "\t") or ord(char) == 127 for char in text):
+        if not _is_token(name) or any((char < " " and char != "\t") or char == "\x7f" or char > "\xff" for char in text):
             raise MLRunInternalServerError(f"the answer's header {name!r}: {text!r} has characters that no header may have")
         if name.lower() == "set-cookie":
             cookies.append(text)
@@ -156,7 +156,7 @@ def _readable(chunk: object) -> object:
     try:
         return bytes(chunk).decode()
     except UnicodeDecodeError as error:
-        raise TypeError(
+        raise MLRunInternalServerError(
             "a stream of JSON values cannot carry bytes that are not UTF-8; yield bytes from the first chunk on"
         ) from error
 

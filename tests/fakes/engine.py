@@ -54,7 +54,7 @@ def execute(work: Coroutine[Any, Any, Any]) -> Any:
 
     async def watched() -> Any:
         result = await asyncio.wait_for(work, 20)
-        left = asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]  # there is a current task
+        left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, f"tasks left behind: {left}"
         return result
 
@@ -65,7 +65,7 @@ def answer(topology: FlowTopology, body: object = None, **event: Any) -> Any:
     """Return what the graph answers to *body*; a stream as the list of its chunks."""
 
     async def work() -> Any:
-        result = await topology.run(Event(body, **event))
+        result: Any = await topology.run(Event(body, **event))
         if hasattr(result, "__anext__"):
             result = [chunk async for chunk in result]
         await topology.wait()
@@ -83,7 +83,8 @@ def wire(topology: FlowTopology, body: object = None, **event: Any) -> tuple[int
         kind = dict(response.headers).get("content-type", "")
         return response.status, kind, await read(response)
 
-    return execute(work())
+    result: tuple[int, str, list[bytes] | bytes] = execute(work())
+    return result
 
 
 async def read(response: WireResponse) -> list[bytes] | bytes:

@@ -50,6 +50,14 @@ class Gates:
         return {name: self.step(name) for name in self.gates}
 
 
+def noting(seen: list[object], what: Any = lambda body: body) -> Any:
+    def note(body: Any) -> Any:
+        seen.append(what(body))
+        return body
+
+    return note
+
+
 async def until(condition: Any) -> None:
     for _ in range(1000):
         if condition():
@@ -72,7 +80,7 @@ def test_a_join_runs_once_for_each_branch() -> None:
     seen: list[object] = []
     steps = (*diamond("Mark")[:3], Step("j", handler="note", after=("a", "b"), responder=True))
 
-    answer(flow(*steps, names={"note": lambda body: seen.append(body["marks"]) or body}), {})
+    answer(flow(*steps, names={"note": noting(seen, lambda body: body["marks"])}), {})
 
     assert seen == [["a"], ["b"]]
 
@@ -283,7 +291,7 @@ def test_many_bodies_each_split_and_merge_by_themselves() -> None:
     )
     seen: list[object] = []
 
-    result = answer(flow(*steps, names={"f": Many, "note": lambda body: seen.append(body) or body}), [1, 2])
+    result = answer(flow(*steps, names={"f": Many, "note": noting(seen)}), [1, 2])
 
     assert result == [1, 1]
     assert seen == [[1, 1], [2, 2]]
