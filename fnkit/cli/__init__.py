@@ -14,6 +14,7 @@ COMMANDS = {
     "invoke": ("fnkit.cli.invoke", "Call a function by its name or URL."),
     "check": ("fnkit.cli.check", "Report every fault of a graph at once."),
     "plot": ("fnkit.cli.plot", "Draw a graph as SVG, PNG, Mermaid or DOT."),
+    "queues": ("fnkit.cli.queues", "List the queues of emulated graphs, and put dead letters back."),
     "router": ("fnkit.cli.router", "Serve a KServe InferenceGraph as KServe's router does."),
     "condition": ("fnkit.cli.condition", "Try a GJSON condition on a JSON body."),
 }

@@ -175,6 +175,12 @@ class LocalQueue:
                 (*row, reason, self._clock()),
             )
 
+    def forget_dead(self, count: int) -> int:
+        """Remove the *count* oldest dead letters: those that `dead_letters(count)` returned. Returns how many there were."""
+        with self._transaction() as database:
+            oldest = "SELECT position FROM dead ORDER BY position LIMIT ?"
+            return database.execute(f"DELETE FROM dead WHERE position IN ({oldest})", (count,)).rowcount  # noqa: S608  # ours
+
     def redrive(self) -> int:
         """Put every dead letter back into the queue with a fresh count of receives; returns how many there were."""
         with self._transaction() as database:

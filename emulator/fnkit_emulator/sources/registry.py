@@ -1,0 +1,85 @@
+"""What lies in the folder of an emulated graph's queues, for those who look at it from outside.
+
+DIR/GRAPH/queues.json      which queues the graph has, and which function reads each
+DIR/GRAPH/NAME.db          a local queue; NAME.dead.db keeps dead letters of a topic or stream
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from fnkit.errors import UsageError
+from fnkit.functions.queues.local import LocalQueue
+from fnkit.functions.queues.message import Message
+from fnkit.functions.queues.senders import open_sender
+from fnkit.functions.queues.spec import read_spec
+from fnkit_emulator.sources.mappings import SourceMapping, dead_letters
+
+FOLDER = ".fnkit/queues"
+_FILE = "queues.json"
+
+
+def write_registry(folder: Path, mappings: Iterable[SourceMapping], arguments: dict[str, dict[str, object]]) -> None:
+    """Note in *folder* which queues there are; *arguments* are those of the queue steps, by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [{"name": one.spec.name, "function": one.function, "args": arguments[one.spec.name]} for one in mappings]
+    fresh = folder / f"{_FILE}.new"
+    fresh.write_text(json.dumps(entries, indent=2))
+    os.replace(fresh, folder / _FILE)
+
+
+def read_registry(base: Path) -> dict[str, tuple[SourceMapping, ...]]:
+    """Return the queues of every graph that was emulated with the folder *base*, by the graph's name.
+
+    `UsageError` when nothing was emulated there, or a note cannot be read.
+    """
+    found = {file.parent.name: _read(file) for file in sorted(base.glob(f"*/{_FILE}"))}
+    if not found:
+        raise UsageError(
+            f"no queues in {base}", hint="run fnkit emulate on a graph that has queues, or name its folder with --dir"
+        )
+    return found
+
+
+def redrive(base: Path, graph: str, mapping: SourceMapping) -> int:
+    """Put the dead letters of a queue back where they came from; returns how many there were.
+
+    A message leaves the dead letters only after its topic or stream has accepted it. `QueueError` when that fails.
+    """
+    spec, folder = mapping.spec, base / graph
+    if spec.kind == "local":
+        queue = LocalQueue(folder, spec.address, retention=spec.retention)
+        try:
+            return queue.redrive()
+        finally:
+            queue.close()
+    queue = dead_letters(spec, folder)
+    sender = open_sender(spec)
+    count = 0
+    try:
+        while letters := queue.dead_letters(100):
+            sender.send([_original(letter.message) for letter, _ in letters])
+            count += queue.forget_dead(len(letters))
+    finally:
+        sender.close()
+        queue.close()
+    return count
+
+
+def _original(message: Message) -> Message:
+    headers = {name: value for name, value in message.headers.items() if name != "fnkit-origin"}
+    return Message(message.body, message.key, headers, message.id)
+
+
+def _read(file: Path) -> tuple[SourceMapping, ...]:
+    try:
+        entries = json.loads(file.read_text())
+        specs = [(read_spec(str(entry["name"]), entry["args"])[0], str(entry["function"])) for entry in entries]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"the note of the queues cannot be read: {error}", where=str(file), hint="emulate the graph again"
+        ) from error
+    return tuple(SourceMapping(spec, function) for spec, function in specs if spec is not None)
