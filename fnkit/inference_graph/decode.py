@@ -304,7 +304,8 @@ def _with_block(target: Mapping[object, object], given: object, group: str, plac
         if (block is None or isinstance(block, Mapping))
         else block
     )
-    members = given.get(group) or {}
+    members = given.get(group)
+    members = {} if members is None else members
     if not isinstance(members, Mapping):
         problems.append(f"{place}.{group}: want an object, got {shown(members)}")
     elif members:

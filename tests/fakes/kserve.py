@@ -44,7 +44,7 @@ class MockService:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1_000_000)
 
     @property
     def hostport(self) -> str:
@@ -92,9 +92,10 @@ class MockService:
             headers.setdefault(name, []).append(value)
         chunked = values.get("transfer-encoding") == "chunked"
         decoder = ChunkedBody() if chunked else LengthBody(int(values.get("content-length", 0)))
-        body = decoder.feed(data[cut[1] :])
+        parts = [decoder.feed(data[cut[1] :])]
         while not decoder.done:
-            body += decoder.feed(await reader.read(65536))
+            parts.append(decoder.feed(await reader.read(1_000_000)))
+        body = b"".join(parts)
         method, path, _ = start.split(" ")
         return Call(self.name, method, path, body, headers), decoder.rest
 
