@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from fnkit import project
 from fnkit.bundle.archive import Packed
 from fnkit.bundle.bytecode import find_compiler
 from fnkit.bundle.cache import open_cache
@@ -23,7 +22,7 @@ from fnkit.bundle.write import write_bundles
 from fnkit.errors import UsageError
 from fnkit.functions import place
 from fnkit.manifest import Manifest, Placement
-from fnkit.project.loaded import Loaded
+from fnkit.project import Loaded, load
 
 _OLDEST = "3.11"
 
@@ -61,7 +60,7 @@ def build(
     chosen = options or Options()
     if placement:
         chosen = replace(chosen, placement=placement)
-    loaded = project.load(target) if isinstance(target, str) else target
+    loaded = load(target) if isinstance(target, str) else target
     python = choose_python(chosen.python or loaded.settings.python)
     where = Target(python, choose_platform(chosen.platform, for_cloud=chosen.for_cloud), loaded.root)
     manifest = place_manifest(loaded, chosen.placement, python)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast, get_args
 
 import click
 
-from fnkit import project
 from fnkit.bundle import Build, Options, build, is_build_folder
 from fnkit.bundle.platforms import choose_platform
+from fnkit.cli.boto import import_boto3
 from fnkit.cli.build import show_warnings, size
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
@@ -21,7 +20,7 @@ from fnkit.deploy import Cloud, Deployed, Prepared, Reports, Wishes, carry_out, 
 from fnkit.deploy.actions import Action
 from fnkit.deploy.wanted import StreamRuntime
 from fnkit.errors import UsageError
-from fnkit.project.settings import Settings, read_settings
+from fnkit.project import Settings, load, read_settings
 
 _LONG_UPLOAD = 2**20
 
@@ -90,7 +89,7 @@ def _build(chosen: Chosen, folder: Path, console: Console) -> tuple[Build, Setti
         if chosen.placement:
             raise UsageError("what is built is placed already", where="--placement", hint="deploy the step file instead")
         return build(chosen.target, folder), read_settings(Path.cwd(), {})
-    loaded = project.load(chosen.target)
+    loaded = load(chosen.target)
     options = Options(placement=chosen.placement or "", for_cloud=True)
     built = build(loaded, folder, options=options, report=console.say)
     show_warnings(console, built)
@@ -100,6 +99,7 @@ def _build(chosen: Chosen, folder: Path, console: Console) -> tuple[Build, Setti
 def _deploy(chosen: Chosen, built: Build, settings: Settings, console: Console) -> None:
     for warning in find_warnings(built):
         console.say(f"warning: {warning}")
+    connect: _Connect = import_boto3("fnkit.deploy.aws").Aws.connect
     cloud = connect(region=chosen.region or settings.region, endpoint_url=chosen.endpoint_url)
     wishes = Wishes(
         stage=chosen.stage or settings.stage,
@@ -116,18 +116,6 @@ def _deploy(chosen: Chosen, built: Build, settings: Settings, console: Console) 
     if prepared.plan.actions and not chosen.yes and not console.as_json and sys.stdin.isatty():
         click.confirm("Carry out this plan?", abort=True, err=True)
     show_deployed(console, carry_out(prepared, cloud, reports(console)), wishes)
-
-
-def connect(*, region: str, endpoint_url: str) -> Cloud:
-    """Return AWS. UsageError if boto3 is not installed; it takes a while to import, so it is only when it is used."""
-    try:
-        module = import_module("fnkit.deploy.aws")
-    except ModuleNotFoundError as error:
-        if error.name not in {"boto3", "botocore"}:
-            raise
-        raise UsageError("deploying needs boto3, which is not installed", hint="pip install 'fnkit[aws]'") from error
-    opened: _Connect = module.Aws.connect
-    return opened(region=region, endpoint_url=endpoint_url)
 
 
 def show_plan(console: Console, prepared: Prepared) -> None:

@@ -52,6 +52,13 @@ def open_session(*, region: str = "", endpoint_url: str = "") -> Session:
     return Session(client, boto.region_name, partition, credentials)
 
 
+def find_credentials() -> Any | None:
+    """Return the credentials that AWS's own settings give, None without any."""
+    with translated():
+        found = boto3.session.Session().get_credentials()
+        return found.get_frozen_credentials() if found is not None else None
+
+
 def _refuse_misspelt_region(boto: Any, region: str) -> None:
     """UsageError for a region that is like a known one and not it; others may be newer than this boto3."""
     known = [name for partition in boto.get_available_partitions() for name in boto.get_available_regions("lambda", partition)]
