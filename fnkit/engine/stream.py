@@ -69,6 +69,8 @@ class Stream:
         except StopAsyncIteration:
             stream._ended = True
         except StreamingError as error:
+            if error.__cause__ is None:  # no generator failed: a step refused the stream
+                raise
             stream._failure = error
         return stream
 

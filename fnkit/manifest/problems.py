@@ -180,9 +180,10 @@ def _engine(flow: Flow) -> Iterator[Problem]:
         yield Problem("", "sync-cycles", message, 'set engine="async"')
     behind = followers_of(flow)
     starts = [step.name for step in flow.steps if not step.after and not _is_handler(flow, step.name)]
-    crowded = {name for names in (*behind.values(), starts) for name in names[1:]}
-    for step in flow.steps:
-        if len(step.after) > 1 or step.name in crowded:
+    crowded = set(starts[1:]) | {name for names in behind.values() for name in names[1:]}
+    joined = [step for step in flow.steps if len(step.after) > 1]
+    for step in joined or flow.steps:
+        if step in joined or step.name in crowded:
             message = f"synchronous flow engine doesnt support branches use async for step {step.name}"
             yield Problem(step.name, "sync-branches", message, 'set engine="async"')
 

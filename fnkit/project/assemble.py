@@ -31,7 +31,7 @@ from fnkit.project.loaded import Loaded
 from fnkit.project.modules import import_file
 from fnkit.project.origin import choose_root, is_installed, module_name, package_root
 from fnkit.project.pickling import pickle_objects
-from fnkit.project.resolve import Namespace, Resolver, UnknownName
+from fnkit.project.resolve import Namespace, Resolver, hint_of, is_of_users_code
 from fnkit.project.router import RouterGraph
 from fnkit.project.settings import Settings, read_settings
 from fnkit.project.steps import GraphStep, RouteDraft, is_plain, name_of
@@ -336,10 +336,10 @@ def _code(assembly: Assembly, step: str, class_name: object, handler: object, fu
             target = resolver.target_of_class(class_name, function)
         elif handler:
             method = resolver.target_of_function(handler, function)
-    except UnknownName as error:
-        assembly.refuse(step, "unknown-name", str(error), error.hint, error)
-    except AttributeError as error:
-        assembly.refuse(step, "unknown-name", str(error), "", error)
+    except (ImportError, AttributeError) as error:
+        if is_of_users_code(error):
+            raise
+        assembly.refuse(step, "unknown-name", str(error), hint_of(error), error)
     return target, method
 
 

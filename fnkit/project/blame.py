@@ -8,6 +8,7 @@ from pathlib import Path
 import fnkit
 from fnkit.errors import FnkitError, UsageError
 from fnkit.project.origin import is_installed
+from fnkit.project.resolve import hint_of
 
 _OWN = Path(fnkit.__file__).resolve().parent
 
@@ -25,7 +26,7 @@ def explain(error: BaseException, path: Path) -> dict[str, str]:
     if isinstance(error, SystemExit):
         hint = 'put it under if __name__ == "__main__":'
         return _said("LoadError", f"it ends the process while it is loaded (exit code {error.code})", where, hint)
-    hint = _import_hint(error, path) if isinstance(error, ImportError) else str(getattr(error, "hint", ""))
+    hint = _import_hint(error, path) if isinstance(error, ImportError) else hint_of(error)
     return _said("LoadError", f"{type(error).__name__}: {error}", where, hint or "it is raised while the file is imported")
 
 
@@ -47,7 +48,7 @@ def _is_users(filename: str) -> bool:
 
 
 def _import_hint(error: ImportError, path: Path) -> str:
-    hint = str(getattr(error, "hint", ""))
+    hint = hint_of(error)
     if hint or not isinstance(error, ModuleNotFoundError) or not error.name:
         return hint
     name = error.name.partition(".")[0]

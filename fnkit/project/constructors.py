@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from fnkit.engine.expressions import compile_expression
 from fnkit.manifest import Flow, Manifest, Problem, Route, Router, Step
 from fnkit.manifest.spelling import closest, did_you_mean
+from fnkit.serving.authoring import RUNNER
 
 _INJECTED = ("name", "context", "input_path", "result_path", "full_event", "graph_step", "routes")
 _STEP_WORDS = (
@@ -39,7 +40,10 @@ def _of_step(step: Step, objects: Mapping[str, object]) -> Iterator[Problem]:
         yield from _of_class(step.name, step, objects)
     for route in step.routes:
         yield from _expressions(step.name, route.handler if not route.target else "", route.args)
-        yield from _of_class(step.name, route, objects)
+        if step.target == RUNNER:
+            yield from _of_model(step.name, route, objects)
+        else:
+            yield from _of_class(step.name, route, objects)
 
 
 def _of_class(name: str, used: Step | Route, objects: Mapping[str, object]) -> Iterator[Problem]:
@@ -58,6 +62,15 @@ def _of_class(name: str, used: Step | Route, objects: Mapping[str, object]) -> I
         near = closest("do", _methods(subject)) or next((name for name in _methods(subject)), "")
         hint = f"give it do(self, body), or name the method: handler={near!r}" if near else "give it do(self, body)"
         yield Problem(name, "no-do", f"class {shown} has no method do", hint)
+
+
+def _of_model(name: str, route: Route, objects: Mapping[str, object]) -> Iterator[Problem]:
+    subject = objects.get(route.target)
+    if isinstance(subject, type):
+        yield from _arguments(name, subject, route.args)
+        if not any(callable(getattr(subject, method, None)) for method in ("predict", "predict_async")):
+            message = f"class {subject.__name__} has no method predict"
+            yield Problem(name, "no-predict", message, f"derive {subject.__name__} from fnkit.serving.Model")
 
 
 def _of_ready_made(name: str, used: Step | Route, subject: object) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from fnkit.errors import GraphError, MLRunInvalidArgumentError
 from fnkit.manifest import Engine
 from fnkit.manifest.spelling import did_you_mean
 from fnkit.project.steps import GraphStep, Handler, Names, as_names, make_step
+from fnkit.serving.authoring import RUNNER, SharedModels, adopt
 
 if TYPE_CHECKING:
     from fnkit.project.function import ServingFunction
@@ -40,6 +41,7 @@ class FlowGraph:
         self.on_error = ""
         self.steps: dict[str, GraphStep] = {}
         self.options: dict[str, object] = {}
+        self.shared_models = SharedModels()
 
     @property
     def max_iterations(self) -> int | None:
@@ -165,6 +167,7 @@ class FlowGraph:
         previous = self._resolve_previous(after)
         self._refuse_taken(step.name)
         followers = self._followers(step, previous, before)
+        self._take_models(step)
         self.cycle_targets(tuple(target for target in cycle_to if target != step.name))
         self.steps[step.name] = step
         inherited = [name for follower in followers for name in follower.after]
@@ -234,6 +237,40 @@ class FlowGraph:
         step.error_before = before or ""
         self.steps[step.name] = step
         return step
+
+    def add_shared_model(
+        self,
+        name: str,
+        model_class: object,
+        execution_mechanism: object,
+        model_artifact: object = None,
+        inputs: object = None,
+        outputs: object = None,
+        input_path: str | None = None,
+        result_path: str | None = None,
+        override: bool = False,
+        **model_parameters: object,
+    ) -> None:
+        """Add a model that proxies in any model runner step can use; see `fnkit.serving.SharedModels`."""
+        self.shared_models.add(
+            name,
+            model_class,
+            execution_mechanism,
+            model_artifact,
+            inputs,
+            outputs,
+            input_path,
+            result_path,
+            override,
+            **model_parameters,
+        )
+
+    def configure_shared_pool_resource(
+        self, max_processes: int | None = None, max_threads: int | None = None, pool_factor: float | None = None
+    ) -> None:
+        """Limit the pools that shared models run in."""
+        said = {"max_processes": max_processes, "max_threads": max_threads, "pool_factor": pool_factor}
+        self.options["shared_pool"] = {key: value for key, value in said.items() if value is not None}
 
     def set_flow(self, steps: Sequence[object], force: bool = False) -> GraphStep:
         """Make the graph a chain of *steps* (objects, names or mappings of arguments of `to`); return the last."""
@@ -315,6 +352,14 @@ class FlowGraph:
                 where=f"step {name!r}",
                 hint=f'give the new one another name=, or remove the old one first: del graph["{name}"]',
             )
+
+    def _take_models(self, step: GraphStep) -> None:
+        """Let the models of a model runner step use those that the graph shares."""
+        if step.class_name == RUNNER and self.engine == "sync":
+            raise GraphError(
+                "ModelRunnerStep can be added to 'Flow' topology graph only", hint='use set_topology("flow", engine="async")'
+            )
+        adopt(step.routes, [other.routes for other in self.steps.values()], self.shared_models)
 
     def _remove_with_followers(self, name: str) -> None:
         if name not in self.steps:

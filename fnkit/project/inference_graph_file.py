@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import yaml
 
 from fnkit.errors import LoadError, ProblemsError, UsageError
 from fnkit.inference_graph.decode import read_graph
-from fnkit.inference_graph.encode import to_document
 from fnkit.inference_graph.spec import API_VERSION, KIND
-from fnkit.inference_graph.webhook import find_refusals
-from fnkit.manifest import Document, Function, Manifest
-from fnkit.project.loaded import Loaded
-from fnkit.project.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,43 +111,6 @@ def load_graph(path: Path, name: str = "") -> InferenceGraph:
         )
         raise UsageError(problem, where=str(path), hint=f"choose by name among: {names}")
     return chosen[0]
-
-
-def load_inference_graph(path: Path, name: str = "", *, settings: Settings | None = None) -> Loaded:
-    """Return the graph called *name* of the file *path* as a TARGET: import paths of its step classes start beside the file.
-
-    `services` of the settings come before those of the graph. Raises `ProblemsError` with what KServe's webhook would refuse.
-    """
-    settings = settings or Settings()
-    graph = load_graph(path, name)
-    refusals = find_refusals(graph)
-    if refusals:
-        raise ProblemsError(str(path), refusals, hint="KServe's admission webhook refuses the same")
-    services = {**graph.extensions.services, **settings.services}
-    manifest = graph_manifest(replace(graph, extensions=replace(graph.extensions, services=services)), settings)
-    return Loaded(manifest=manifest, root=path.resolve().parent, includes=settings.include, settings=settings)
-
-
-def graph_manifest(graph: InferenceGraph, settings: Settings) -> Manifest:
-    """Return the manifest of *graph*: one entry function, which is the router, with the step classes among its services."""
-    entry = Function(
-        graph.name,
-        "entry",
-        requirements=settings.requirements,
-        memory_mb=settings.memory_mb,
-        timeout_s=settings.timeout_s,
-        concurrency=settings.concurrency,
-        max_environments=settings.max_environments,
-        environment=settings.environment,
-        streaming=graph.extensions.stream,
-    )
-    return Manifest(
-        name=graph.name,
-        spec=Document(to_document(graph)),
-        topology="inference_graph",
-        functions=(entry,),
-        streaming=graph.extensions.stream,
-    )
 
 
 def _concerns_us(document: object, *, alone: bool) -> bool:

@@ -197,20 +197,13 @@ def make_mock_server(
 def _refuse_faulty(assembly: Assembly, manifest: Manifest) -> None:
     problems = [problem for problem in find_problems(manifest) if problem.code not in _TOLERATED]
     if assembly.errors:
-        raise _with_hint(assembly.errors[0])
+        raise assembly.errors[0]
     problems += [problem for problem in assembly.problems if problem.code not in _TOLERATED]
     if len(problems) == 1:
         problem = problems[0]
         raise GraphError(problem.message, where=f"step {problem.step!r}" if problem.step else "", hint=problem.hint)
     if problems:
         raise GraphError(str(ProblemsError(f"the graph {manifest.name!r}", tuple(problems))))
-
-
-def _with_hint(error: Exception) -> Exception:
-    hint = getattr(error, "hint", "")
-    if hint:
-        error.add_note(f"hint: {hint}")
-    return error
 
 
 def _current(manifest: Manifest, wanted: str) -> str:

@@ -22,14 +22,6 @@ _READY_MADE = ("fnkit.steps", "fnkit.serving")
 _FOREIGN = re.compile(r"(storey|mlrun|fnkit\.steps|fnkit\.serving)(\.|$)")
 
 
-class UnknownName(ImportError):
-    """A class or function that no place knows; *hint* says which names there are."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
 @dataclass(slots=True)
 class Resolver:
     """Looks names up and remembers what they stand for.
@@ -47,7 +39,7 @@ class Resolver:
     pickles: dict[str, object] = field(default_factory=dict)
 
     def target_of_class(self, subject: object, function: str = "") -> str:
-        """Return the target of a class (by name or as an object) or of an instance; UnknownName, AttributeError if there is none."""
+        """Return the target of a class (by name or as an object) or of an instance; ImportError, AttributeError if there is none."""
         return self._target(subject, function, "Failed to import {}")
 
     def target_of_function(self, subject: object, function: str = "") -> str:
@@ -58,14 +50,14 @@ class Resolver:
             return self._target(subject, function, "state/function init failed, handler '{}' not found")
         except AttributeError as error:
             message = f"state/function init failed, handler '{subject}' not found"
-            raise UnknownName(message, str(error)) from error
+            raise _unknown(message, str(error)) from error
 
     def _target(self, subject: object, function: str, refusal: str) -> str:
         if not isinstance(subject, str):
             return self._place(subject)
         target, found = self._look_up(subject, function)
         if found is _MISSING:
-            raise UnknownName(refusal.format(subject), self._hint(subject, function))
+            raise _unknown(refusal.format(subject), self._hint(subject, function))
         self.objects[target] = found
         return target
 
@@ -160,6 +152,28 @@ class Resolver:
         return near if near.startswith("did you mean") else did_you_mean(last, known)
 
 
+def _unknown(message: str, hint: str) -> ImportError:
+    """Return the error for a name that no place knows; its note says which names there are."""
+    error = ImportError(message)
+    if hint:
+        error.add_note(f"hint: {hint}")
+    return error
+
+
+def is_of_users_code(error: BaseException) -> bool:
+    """Tell whether *error* was raised somewhere else than here: by a module of the user while it was imported."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_filename != __file__
+
+
+def hint_of(error: BaseException) -> str:
+    """Return the hint that an error carries."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    return next((note.removeprefix("hint: ") for note in notes if note.startswith("hint: ")), str(getattr(error, "hint", "")))
+
+
 def ready_made(name: str) -> tuple[str, object] | None:
     """Return target and class of the ready-made step that *name* means, under our path, storey's or MLRun's; None if none."""
     alias = ALIASES.get(name)
@@ -213,7 +227,7 @@ def _import_explicit(name: str) -> object:
         module = import_module(home)
     except ModuleNotFoundError as error:
         if error.name and (home == error.name or home.startswith(f"{error.name}.")):
-            raise UnknownName(f"Failed to import {name}", f"there is no module {error.name!r}") from error
+            raise _unknown(f"Failed to import {name}", f"there is no module {error.name!r}") from error
         raise
     found = _walk(module, path)
     if found is _MISSING:
