@@ -79,7 +79,7 @@ class Aws:
             versions=self._versions(name),
             tags=answer.get("Tags") or {},
             alias=alias["FunctionVersion"] if alias else None,
-            url=self._url(name) if alias else None,
+            url=self._url(name, ALIAS) if alias else None,
             statements=self._statements(name) if alias else frozenset(),
             reserved=answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
         )
@@ -90,10 +90,17 @@ class Aws:
 
     def url(self, name: str, alias: str) -> str:
         """Return the URL of *alias*."""
-        found = self._url(name)
+        found = self._url(name, alias)
         if found is None:
             raise DeployError(f"function {name} has no URL on its alias {alias}", hint="deploy the graph again")
         return found.url
+
+    def find_url(self, name: str) -> str | None:
+        """Return the URL of the function's alias, or its own where it has no alias; None if it has none."""
+        for qualifier in (ALIAS, ""):
+            if found := self._url(name, qualifier):
+                return found.url
+        return None
 
     def _versions(self, name: str) -> tuple[Version, ...]:
         pages = self._client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=name)
@@ -101,8 +108,9 @@ class Aws:
             found = [_version(item) for page in pages for item in page["Versions"]]
         return tuple(version for version in found if version.number != "$LATEST")
 
-    def _url(self, name: str) -> Url | None:
-        answer = self._find("lambda", "get_function_url_config", FunctionName=name, Qualifier=ALIAS)
+    def _url(self, name: str, qualifier: str) -> Url | None:
+        which = {"Qualifier": qualifier} if qualifier else {}
+        answer = self._find("lambda", "get_function_url_config", FunctionName=name, **which)
         if answer is None:
             return None
         return Url(answer["FunctionUrl"].rstrip("/") + "/", answer["AuthType"], answer.get("InvokeMode", "BUFFERED").upper())

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 from urllib.parse import quote
 
-from fnkit.deploy.naming import ALIAS, function_prefix
-from fnkit.deploy.state import RemoteFunction
+from fnkit.deploy.naming import function_prefix
 from fnkit.errors import InvokeError
 from fnkit.functions import function_name
 
@@ -14,12 +13,8 @@ from fnkit.functions import function_name
 class Functions(Protocol):
     """Where functions are looked up."""
 
-    def function(self, name: str) -> RemoteFunction | None:
-        """Return the function *name*, None if there is none."""
-        ...
-
-    def url(self, name: str, alias: str) -> str:
-        """Return the URL of *alias*."""
+    def find_url(self, name: str) -> str | None:
+        """Return the URL of the function *name*, None if there is no such function, or it has none."""
         ...
 
 
@@ -37,11 +32,11 @@ def deployed_url(name: str, stage: str, functions: Functions) -> str:
     """Return the URL of the graph, or function, *name*. InvokeError names what was looked for."""
     tried = candidates(name, stage)
     for candidate in tried:
-        there = functions.function(candidate)
-        if there is not None:
-            return functions.url(candidate, ALIAS)
+        url = functions.find_url(candidate)
+        if url is not None:
+            return url
     raise InvokeError(
-        f"there is no function {' or '.join(tried)}",
+        f"there is no function with a URL called {' or '.join(tried)}",
         where=name,
         hint="deploy the graph, or give --stage, --region, the URL itself, or --url of an emulator",
     )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,16 @@ from tests.fakes.builds import with_size
 
 REGION = "eu-central-1"
 APP = "class Greet:\n    def do(self, x):\n        return 'hello'\n"
+STREAMING = """
+class Count:
+    def do(self, body):
+        for number in range(body["count"]):
+            yield number
+
+class Mark:
+    def do(self, number):
+        return f"<{number}>\\n"
+"""
 SHOUT = "class Shout:\n    def do(self, x):\n        return str(x).upper()\n"
 
 
@@ -276,15 +287,43 @@ def test_an_unknown_profile_is_a_matter_of_credentials(project: Path, tmp_path: 
     assert (done.returncode, "nobody" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
 
 
-def test_the_deployed_zips_can_be_opened_as_a_build_again(project: Path, tmp_path: Path, endpoint: str) -> None:
-    built = _built(project, tmp_path / "out")
+def test_the_zips_that_moto_stores_run_in_the_emulator(tmp_path: Path, endpoint: str) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "app.py").write_text(STREAMING)
+    steps = (Step("count", target="app:Count"), Step("mark", target="app:Mark", after=("count",), responder=True))
+    entry = Function("chat", "entry", streaming=True)
+    built = build(Loaded(Manifest("chat", Flow(steps), functions=(entry,), streaming=True), root), tmp_path / "out")
     _deploy(tmp_path / "out", endpoint)
     downloaded = tmp_path / "downloaded"
     downloaded.mkdir()
     for name in ("graph.json", "bundles.json"):
         (downloaded / name).write_bytes((tmp_path / "out" / name).read_bytes())
-
     for bundle in built.bundles:
         (downloaded / bundle.path.name).write_bytes(_stored(f"chat-dev-{bundle.function.name}", "1"))
 
+    with _emulator(downloaded) as url:
+        by_url = _fnkit("invoke", url, "-d", '{"count": 3}', "--stream", "--json")
+        by_name = _fnkit("invoke", "chat", "--url", url, "-d", '{"count": 2}')
+        by_api = _fnkit("invoke", "chat", "--endpoint-url", url, "--region", REGION, "-d", '{"count": 1}')
+
     assert [bundle.sha256 for bundle in read_bundles(downloaded).bundles] == [bundle.sha256 for bundle in built.bundles]
+    assert by_url.returncode == 0, by_url.stderr
+    assert json.loads(by_url.stdout.splitlines()[-1])["headers"]["transfer-encoding"] == "chunked"
+    assert "".join(json.loads(line)["data"] for line in by_url.stdout.splitlines()[:-1]) == "<0>\n<1>\n<2>\n"
+    assert (by_name.stdout, by_name.stderr) == ("<0>\n<1>\n", "")
+    assert (by_api.stdout, by_api.stderr) == ("<0>\n", "")
+
+
+@contextmanager
+def _emulator(folder: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "fnkit", "emulate", str(folder), "--port", "0", "--json", "--exit-with-stdin"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        ready = json.loads(process.stdout.readline())
+        assert ready["event"] == "ready", ready
+        yield ready["url"]
+    finally:
+        process.communicate(timeout=40)

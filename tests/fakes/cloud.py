@@ -53,6 +53,10 @@ class InMemoryCloud:
         assert found is not None
         return found.url
 
+    def find_url(self, name: str) -> str | None:
+        there = self.functions.get(name)
+        return there.url.url if there and there.url else None
+
     # ---- changing
 
     def create_role(self, name: str, policy: Mapping[str, object], tags: Mapping[str, str]) -> str:

@@ -128,6 +128,14 @@ def test_a_permission_that_is_gone_already_is_no_error() -> None:
     assert client.calls == ["remove_permission"]
 
 
+def test_a_function_without_an_alias_has_its_own_url() -> None:
+    absent = _refusal("ResourceNotFoundException")
+    own = {"FunctionUrl": "http://127.0.0.1:8080", "AuthType": "NONE"}
+
+    assert _aws(ScriptedLambda(get_function_url_config=[absent, own])).find_url("chat") == "http://127.0.0.1:8080/"
+    assert _aws(ScriptedLambda(get_function_url_config=[absent])).find_url("chat") is None
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [

@@ -22,7 +22,7 @@ def test_the_name_of_a_lambda_function_means_itself() -> None:
 
 
 def test_an_unknown_name_says_what_was_looked_for() -> None:
-    with pytest.raises(InvokeError, match="no function chat-dev-chat or chat"):
+    with pytest.raises(InvokeError, match="no function with a URL called chat-dev-chat or chat"):
         deployed_url("chat", "dev", InMemoryCloud())
 
 
