@@ -32,7 +32,8 @@ def is_http(payload: object) -> bool:
 
 
 def read_request(payload: Mapping[str, object]) -> Event:
-    """Return the event of a request. Its body is bytes or text; cookies are back in the `cookie` header.
+    """Return the event of a request. Cookies are back in the `cookie` header. The body is bytes, however it travelled: whether AWS
+    sends text or base64 depends on what the text holds.
 
     The event's attributes `query` (a mapping; repeated parameters joined by commas) and `query_string` hold the rest of the URL.
     Raises `Failure` for a body that is not the base64 it claims to be.
@@ -61,12 +62,12 @@ def _texts(value: object) -> dict[str, str]:
     return {str(key): str(item) for key, item in value.items()} if isinstance(value, dict) else {}
 
 
-def _body(payload: Mapping[str, object]) -> bytes | str:
+def _body(payload: Mapping[str, object]) -> bytes:
     body = payload.get("body")
     if body is None:
         return b""
     if not payload.get("isBase64Encoded"):
-        return str(body)
+        return str(body).encode("utf-8", "surrogatepass")
     try:
         return a2b_base64(str(body), strict_mode=True)
     except Base64Error as error:

@@ -1,0 +1,165 @@
+"""The graphs of the contract, the requests that they get, and what every host must answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fnkit.manifest.model import Flow, Function, Manifest, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to a graph."""
+
+    body: bytes = b""
+    content_type: str = "application/json"
+    method: str = "POST"
+    path: str = "/"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
+    cookies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a host answered. *fault*: the answer broke off in its middle; the error's type where the host tells it, else `"?"`."""
+
+    status: int
+    body: bytes
+    content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: tuple[str, ...] = ()
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One graph, one request, one outcome. Of the outcome's headers only those named here are compared."""
+
+    name: str
+    steps: tuple[Step, ...]
+    request: Request
+    outcome: Outcome
+    cyclic: bool = False
+
+    @property
+    def manifest(self) -> Manifest:
+        """The graph, not placed yet."""
+        entry = Function("graph", "entry", module="steps", streaming=True)
+        return Manifest(
+            "graph", Flow(self.steps, allow_cyclic=self.cyclic), functions=(entry,), streaming=True, parameters={"colour": "red"}
+        )
+
+
+def chain(*targets: tuple[str, str, dict[str, object]]) -> tuple[Step, ...]:
+    """Return the steps of a linear graph whose last step responds; each is given as name, class and arguments."""
+    last = len(targets) - 1
+    return tuple(
+        Step(name, target=f"steps:{target}", args=args, after=(targets[at - 1][0],) if at else (), responder=at == last)
+        for at, (name, target, args) in enumerate(targets)
+    )
+
+
+JSON = "application/json"
+TEXT = "text/plain"
+
+CASES = (
+    Case("echo", chain(("echo", "Echo", {})), Request(b'{"a": [1, "\xc3\xa9"]}'), Outcome(200, b'{"a": [1, "\\u00e9"]}', JSON)),
+    Case("async echo", chain(("echo", "AsyncEcho", {})), Request(b'{"a": 1}'), Outcome(200, b'{"a": 1}', JSON)),
+    Case("text", chain(("echo", "Echo", {})), Request(b"h\xc3\xa9llo", TEXT), Outcome(200, b"h\xc3\xa9llo", TEXT)),
+    Case(
+        "binary",
+        chain(("bytes", "Bytes", {})),
+        Request(b"\x00\xff\x01", "application/octet-stream"),
+        Outcome(200, b"\x00\xff\x01", TEXT),
+    ),
+    Case(
+        "linear",
+        chain(("a", "Append", {"text": "1"}), ("b", "Append", {"text": "2"}), ("c", "Append", {})),
+        Request(b'["x"]'),
+        Outcome(200, b'["x", "a1", "b2", "c!"]', JSON),
+    ),
+    Case("stream", chain(("ticks", "Ticks", {})), Request(b"hi", TEXT), Outcome(200, b"0:hi;1:hi;2:hi;", TEXT)),
+    Case("async stream", chain(("ticks", "AsyncTicks", {})), Request(b"hi", TEXT), Outcome(200, b"0:hi;1:hi;2:hi;", TEXT)),
+    Case(
+        "stream through a step",
+        chain(("ticks", "Ticks", {"count": 2}), ("shout", "Shout", {})),
+        Request(b"hi", TEXT),
+        Outcome(200, b"0:HI;1:HI;", TEXT),
+    ),
+    Case(
+        "stream of records",
+        chain(("records", "Records", {})),
+        Request(b'{"a": 1}'),
+        Outcome(200, b'{"n": 0, "body": {"a": 1}}\n{"n": 1, "body": {"a": 1}}\n', "application/x-ndjson"),
+    ),
+    Case("error", chain(("broken", "Broken", {})), Request(b'"key"'), Outcome(400, b"KeyError: 'no key'", TEXT)),
+    Case(
+        "stream that fails at once",
+        chain(("ticks", "Ticks", {"fail": 0})),
+        Request(b"hi", TEXT),
+        Outcome(400, b"ValueError: chunk 0", TEXT),
+    ),
+    Case(
+        "stream that fails in its middle",
+        chain(("ticks", "Ticks", {"fail": 2})),
+        Request(b"hi", TEXT),
+        Outcome(200, b"0:hi;1:hi;", TEXT, fault="ValueError"),
+    ),
+    Case(
+        "async stream that fails in its middle",
+        chain(("ticks", "AsyncTicks", {"fail": 2})),
+        Request(b"hi", TEXT),
+        Outcome(200, b"0:hi;1:hi;", TEXT, fault="ValueError"),
+    ),
+    Case(
+        "status, headers and cookies",
+        chain(("tea", "Teapot", {})),
+        Request(b"hot", TEXT),
+        Outcome(418, b"hot", "text/x-tea", {"x-kind": "earl grey"}, ("leaf=1; Path=/",)),
+    ),
+    Case(
+        "a header with a line break",
+        chain(("bad", "BadHeader", {})),
+        Request(b"x", TEXT),
+        Outcome(
+            500,
+            b"MLRunInternalServerError: the answer's header 'X-Bad': 'two\\r\\nlines' has characters that no header may have",
+            TEXT,
+        ),
+    ),
+    Case("body that is not JSON", chain(("echo", "Echo", {})), Request(b"{"), Outcome(400, b"MLRunBadRequestError: ...", TEXT)),
+    Case(
+        "cycle",
+        (
+            Step("count", target="steps:Count", after=("again",), cycle_from=("again",)),
+            Step("again", target="steps:Again", after=("count",)),
+            Step("last", target="steps:Mark", after=("again",), responder=True),
+        ),
+        Request(b'{"n": 0, "until": 5}'),
+        Outcome(200, b'{"n": 5, "until": 5, "by": "last"}', JSON),
+        cyclic=True,
+    ),
+    Case(
+        "choice",
+        (
+            Step("parity", target="steps:Parity"),
+            Step("even", target="steps:Mark", after=("parity",)),
+            Step("odd", target="steps:Mark", after=("parity",)),
+            Step("echo", target="steps:Echo", after=("even", "odd"), responder=True),
+        ),
+        Request(b'{"n": 3}'),
+        Outcome(200, b'{"n": 3, "by": "odd"}', JSON),
+    ),
+    Case(
+        "request line, query and cookies",
+        chain(("headers", "Headers", {})),
+        Request(b"{}", path="/a%20b/c", headers={"X-Test": "1"}, query="p=1&p=2&q=%C3%A9", cookies=("a=1", "b=2"), method="PUT"),
+        Outcome(
+            200,
+            b'{"method": "PUT", "path": "/a%20b/c", "query": {"p": "1,2", "q": "\\u00e9"}, "cookie": "a=1; b=2", "x": "1"}',
+            JSON,
+        ),
+    ),
+)

@@ -1,0 +1,52 @@
+"""Every host answers every graph in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.contract.bundles import Built
+from tests.contract.cases import CASES, Case, Outcome
+from tests.contract.hosts import Host, in_process, worker
+
+HOSTS: dict[str, Callable[[Path, Path], AbstractContextManager[Host]]] = {
+    "engine": in_process,
+    "own loop, streamed": partial(worker, managed=False, streaming=True),
+    "own loop, buffered": partial(worker, managed=False, streaming=False),
+    "managed, streamed": partial(worker, managed=True, streaming=True),
+    "managed, buffered": partial(worker, managed=True, streaming=False),
+    "managed, fallen back": partial(worker, managed=True, streaming=False, FNKIT_STREAM_RUNTIME="off"),
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_host_answers_in_the_same_way(case: Case, host: str, bundles: dict[str, Built], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with HOSTS[host](bundles[case.name].entry, log) as running:
+        found = [running.ask(case.request) for _ in range(2)]
+
+    for outcome in found:
+        check(outcome, case.outcome, buffered="streamed" not in host and host != "engine")
+
+
+def check(found: Outcome, expected: Outcome, *, buffered: bool) -> None:
+    """Compare; a buffered host reports a stream that broke off as an error of the function."""
+    if buffered and expected.fault:
+        assert (found.fault, found.body) == (expected.fault, b"chunk 2")
+        return
+    if expected.body.endswith(b"..."):
+        assert found.body.startswith(expected.body[:-3])
+    else:
+        assert found.body == expected.body
+    assert (found.status, found.content_type, found.cookies, found.fault) == (
+        expected.status,
+        expected.content_type,
+        expected.cookies,
+        expected.fault,
+    )
+    assert expected.headers.items() <= found.headers.items()

@@ -1,0 +1,150 @@
+"""The steps of the graphs that run on every host."""
+
+import asyncio
+import time
+
+
+class Echo:
+    def do(self, body):
+        return body
+
+
+class AsyncEcho:
+    async def do(self, body):
+        await asyncio.sleep(0)
+        return body
+
+
+class Append:
+    def __init__(self, text="!", name=None):
+        self.text = text
+        self.name = name
+
+    def do(self, body):
+        return [*body, f"{self.name}{self.text}"]
+
+
+def text(body):
+    return body.decode() if isinstance(body, bytes) else body
+
+
+class Ticks:
+    """Streams; `fail` says before which chunk it raises."""
+
+    def __init__(self, count=3, fail=-1):
+        self.count = count
+        self.fail = fail
+
+    def do(self, body):
+        for number in range(self.count):
+            if number == self.fail:
+                raise ValueError(f"chunk {number}")
+            yield f"{number}:{text(body)};"
+
+
+class AsyncTicks(Ticks):
+    async def do(self, body):
+        for number in range(self.count):
+            if number == self.fail:
+                raise ValueError(f"chunk {number}")
+            await asyncio.sleep(0)
+            yield f"{number}:{text(body)};"
+
+
+class Records:
+    def do(self, body):
+        for number in range(2):
+            yield {"n": number, "body": body}
+
+
+class Shout:
+    def do(self, chunk):
+        return chunk.upper()
+
+
+class Broken:
+    def do(self, body):
+        raise KeyError(f"no {body}")
+
+
+class Teapot:
+    def __init__(self, context=None):
+        self.context = context
+
+    def do(self, body):
+        return self.context.Response(
+            body=body,
+            status_code=418,
+            content_type="text/x-tea",
+            headers={"X-Kind": "earl grey", "Set-Cookie": "leaf=1; Path=/"},
+        )
+
+
+class BadHeader:
+    def __init__(self, context=None):
+        self.context = context
+
+    def do(self, body):
+        return self.context.Response(body=body, headers={"X-Bad": "two\r\nlines"})
+
+
+class Count:
+    def do(self, body):
+        return {**body, "n": body["n"] + 1}
+
+
+class Again:
+    def do(self, body):
+        return body
+
+    def select_outlets(self, body):
+        return ["count"] if body["n"] < body["until"] else ["last"]
+
+
+class Parity:
+    def do(self, body):
+        return body
+
+    def select_outlets(self, body):
+        return ["even" if body["n"] % 2 == 0 else "odd"]
+
+
+class Mark:
+    def __init__(self, name=None):
+        self.name = name
+
+    def do(self, body):
+        return {**body, "by": self.name}
+
+
+class Headers:
+    def do_event(self, event):
+        event.body = {
+            "method": event.method,
+            "path": event.path,
+            "query": getattr(event, "query", None) or {},
+            "cookie": event.headers.get("cookie", ""),
+            "x": event.headers.get("x-test", ""),
+        }
+        return event
+
+
+class Bytes:
+    def do(self, body):
+        return bytes(body)
+
+
+class Slow:
+    """Streams a chunk, then sleeps for an hour."""
+
+    def do(self, body):
+        try:
+            yield "first"
+            time.sleep(3600)
+        finally:
+            print("closed", flush=True)
+
+
+class Empty:
+    def do(self, body):
+        return ""
