@@ -25,7 +25,8 @@ class Answer:
     throttled: bool = False
 
 
-Call = Callable[[bytes], Awaitable[Answer]]
+# Takes the payload of a batch and how many items are in it.
+Call = Callable[[bytes, int], Awaitable[Answer]]
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class Delivery(Generic[Item]):
 
     async def _call(self, items: Sequence[Item]) -> Answer:
         payload = self.encode(items)
-        while (answer := await self.call(payload)).throttled:
+        while (answer := await self.call(payload, len(items))).throttled:
             await self.rest()
         return answer
 

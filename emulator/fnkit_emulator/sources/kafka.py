@@ -34,7 +34,7 @@ class Reader(Protocol):
 
 
 class KafkaSource:
-    """The poller of one topic; `run` until it is cancelled.
+    """The poller of one topic; `run` until it is told to `stop`.
 
     *bury* stores a record that failed for good, with the reason; *complain* is told what the broker says while it cannot be read.
     """
@@ -51,6 +51,7 @@ class KafkaSource:
     ) -> None:
         self._spec, self._open, self._bury, self._complain, self._delay = spec, open_reader, bury, complain, delay
         self.tally = Tally()
+        self._stopping = asyncio.Event()
         self._delivery: Delivery[Record] = Delivery(
             call=call,
             encode=lambda records: kafka_batch(records, spec),
@@ -67,9 +68,11 @@ class KafkaSource:
             await asyncio.to_thread(reader.commit, records)
 
         attempts = self._spec.retention.max_receives
-        settling = OrderedSettling(self._delivery, commit, self._bury, self._delay, attempts, self.tally)
+        settling = OrderedSettling(
+            self._delivery, commit, self._bury, self._delay, attempts, self.tally, stopping=self._stopping.is_set
+        )
         try:
-            while True:
+            while not self._stopping.is_set():
                 records = await self._receive(reader)
                 partitions: dict[int, list[Record]] = {}
                 for record in records:
@@ -79,6 +82,10 @@ class KafkaSource:
                         group.create_task(settling.settle(batch))
         finally:
             await asyncio.shield(asyncio.to_thread(reader.close))
+
+    def stop(self) -> None:
+        """Take no more records; what failed and waits for its next attempt is left to whoever reads the topic next."""
+        self._stopping.set()
 
     async def _receive(self, reader: Reader) -> tuple[Record, ...]:
         try:

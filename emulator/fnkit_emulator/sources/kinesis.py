@@ -46,7 +46,7 @@ class Checkpoints:
 
 
 class KinesisSource:
-    """The poller of one stream; `run` until it is cancelled. *bury* stores a record that failed for good, with the reason."""
+    """The poller of one stream; `run` until it is told to `stop`. *bury* stores a record that failed for good, with the reason."""
 
     def __init__(
         self,
@@ -63,16 +63,21 @@ class KinesisSource:
         self._spec, self._client, self._call, self._checkpoints = spec, client, call, checkpoints
         self._bury, self._complain, self._region, self._delay = bury, complain, region, delay
         self.tally = Tally()
+        self._stopping = False
 
     async def run(self) -> None:
         """Read every shard of the stream; a stream that cannot be described yet is asked again."""
         shards = await self._shards()
-        while not shards:
+        while not shards and not self._stopping:
             await asyncio.sleep(1.0)
             shards = await self._shards()
         async with asyncio.TaskGroup() as group:
             for shard in shards:
                 group.create_task(self._read(shard))
+
+    def stop(self) -> None:
+        """Take no more records."""
+        self._stopping = True
 
     async def _shards(self) -> list[str]:
         try:
@@ -84,7 +89,7 @@ class KinesisSource:
 
     async def _read(self, shard: str) -> None:
         iterator, settling = "", self._settling(shard)
-        while True:
+        while not self._stopping:
             try:
                 iterator = iterator or await self._iterator(shard)
                 answer = await asyncio.to_thread(
@@ -122,4 +127,4 @@ class KinesisSource:
             self._checkpoints.put(shard, str(records[-1]["SequenceNumber"]))
 
         attempts = self._spec.retention.max_receives
-        return OrderedSettling(delivery, settled, self._bury, self._delay, attempts, self.tally)
+        return OrderedSettling(delivery, settled, self._bury, self._delay, attempts, self.tally, stopping=lambda: self._stopping)

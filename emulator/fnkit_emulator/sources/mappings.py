@@ -29,11 +29,13 @@ class SourceMapping:
 
 
 class Poller(Protocol):
-    """Reads one queue until it is cancelled."""
+    """Reads one queue; `run` returns after `stop`, when the batches at work are done."""
 
     tally: Tally
 
     async def run(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +175,12 @@ def _bury(spec: QueueSpec, folder: Path, message: Message, reason: str) -> None:
 
 
 class EventSources:
-    """All pollers of a graph; `run` until it is cancelled. A poller that fails is said so, and started again."""
+    """All pollers of a graph; `run` until they are told to `stop`. A poller that fails is said so, and started again."""
 
     def __init__(self, pollers: Mapping[str, Poller], complain: Callable[[str], None], *, restart_s: float = 1.0) -> None:
         self.pollers = pollers
         self._complain, self._restart_s = complain, restart_s
+        self._stopping = False
 
     async def run(self) -> None:
         """Run every poller side by side."""
@@ -185,8 +188,14 @@ class EventSources:
             for name, poller in self.pollers.items():
                 group.create_task(self._keep_running(name, poller))
 
+    def stop(self) -> None:
+        """Have every poller take no more; `run` returns when what is at work is done."""
+        self._stopping = True
+        for poller in self.pollers.values():
+            poller.stop()
+
     async def _keep_running(self, name: str, poller: Poller) -> None:
-        while True:
+        while not self._stopping:
             try:
                 await poller.run()
                 return

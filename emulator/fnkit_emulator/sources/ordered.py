@@ -18,7 +18,8 @@ class OrderedSettling(Generic[Item]):
     """How a partition or a shard goes on.
 
     *settled* is told of items that are done or dead, in order, before anything behind them is tried. An item that failed *max_attempts*
-    times is given to *bury*, with the reason, and passed. Between two attempts lie `delay(attempts)` seconds.
+    times is given to *bury*, with the reason, and passed. Between two attempts lie `delay(attempts)` seconds. When *stopping* says so,
+    no further attempt is made: the rest of the batch stays unsettled.
     """
 
     delivery: Delivery[Item]
@@ -27,6 +28,7 @@ class OrderedSettling(Generic[Item]):
     delay: Callable[[int], float]
     max_attempts: int
     tally: Tally
+    stopping: Callable[[], bool] = lambda: False
 
     async def settle(self, batch: Sequence[Item]) -> None:
         """Deliver *batch* until every item of it is done or dead."""
@@ -40,6 +42,8 @@ class OrderedSettling(Generic[Item]):
                 attempts = 0
                 await self.settled(outcome.done)
             batch = [item for item, _ in outcome.failed]
+            if batch and self.stopping():
+                return
             if batch:
                 attempts += 1
                 self.tally.failed += 1

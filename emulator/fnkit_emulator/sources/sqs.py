@@ -20,7 +20,7 @@ WAIT_S = 1  # of one long poll: short, so that the end of the emulator need not 
 
 
 class SqsSource:
-    """The poller of one SQS queue; `run` until it is cancelled. Dead letters are the queue's own business (its redrive policy)."""
+    """The poller of one SQS queue; `run` until it is told to `stop`. Dead letters are the queue's own business (its redrive policy)."""
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class SqsSource:
     ) -> None:
         self._spec, self._client, self._url, self._complain, self._delay = spec, client, url, complain, delay
         self.tally = Tally()
+        self._stopping = False
         name = url.rsplit("/", 1)[-1]
         self._delivery: Delivery[Received] = Delivery(
             call=call,
@@ -45,16 +46,22 @@ class SqsSource:
         )
 
     async def run(self) -> None:
-        """Deliver what comes, up to `max_concurrency` batches at a time."""
+        """Deliver what comes, up to `max_concurrency` batches at a time; after `stop` return when those at work are done."""
         slots = asyncio.Semaphore(self._spec.max_concurrency)
         async with asyncio.TaskGroup() as group:
             while True:
                 await slots.acquire()
                 batch = await self._receive()
+                if not batch:
+                    break
                 group.create_task(self._handle(batch)).add_done_callback(lambda _task: slots.release())
 
+    def stop(self) -> None:
+        """Take no more batches."""
+        self._stopping = True
+
     async def _receive(self) -> Sequence[Received]:
-        while True:
+        while not self._stopping:
             try:
                 answer = await asyncio.to_thread(
                     self._client.receive_message,
@@ -70,6 +77,7 @@ class SqsSource:
                 continue
             if messages := answer.get("Messages"):
                 return [_received(message) for message in messages]
+        return ()
 
     async def _handle(self, batch: Sequence[Received]) -> None:
         outcome = await self._delivery.deliver(batch)

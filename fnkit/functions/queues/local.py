@@ -140,6 +140,15 @@ class LocalQueue:
                 database.execute("UPDATE message SET visible_at = ?, receipt = '' WHERE receipt = ?", (now + delay_s, receipt))
         self._ring()
 
+    def renew(self, receipts: Iterable[str]) -> None:
+        """Lengthen the loans *receipts* that have not run out: they end a visibility timeout from now."""
+        now = self._clock()
+        with self._transaction() as database:
+            database.executemany(
+                "UPDATE message SET visible_at = ? WHERE receipt = ? AND visible_at > ?",
+                [(now + self.retention.visibility_s, receipt, now) for receipt in receipts],
+            )
+
     def reclaim(self) -> int:
         """End every loan at once and return how many there were: for a reader that knows that it is the only one and has just begun."""
         with self._transaction() as database:

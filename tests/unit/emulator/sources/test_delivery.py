@@ -19,7 +19,7 @@ class Function:
         self.behave = behave
         self.batches: list[list[int]] = []
 
-    async def call(self, payload: bytes) -> Answer:
+    async def call(self, payload: bytes, _count: int) -> Answer:
         batch = json.loads(payload)
         self.batches.append(batch)
         return self.behave(batch)

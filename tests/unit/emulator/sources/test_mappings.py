@@ -117,6 +117,9 @@ def test_a_poller_that_fails_is_said_so_and_started_again() -> None:
             if self.runs < 3:
                 raise QueueError("the broker is away")
 
+        def stop(self) -> None:
+            """There is nothing at work."""
+
     poller, said = Flaky(), list[str]()
 
     asyncio.run(EventSources({"jobs": poller}, said.append, restart_s=0).run())

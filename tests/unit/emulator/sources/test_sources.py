@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from fnkit_emulator.sources.delivery import Answer
 from fnkit_emulator.sources.kafka import KafkaSource
 from fnkit_emulator.sources.kinesis import Checkpoints, KinesisSource
 from fnkit_emulator.sources.local import LocalSource
+from fnkit_emulator.sources.mappings import Poller
 
 
 def spec_of(**args: object) -> QueueSpec:
@@ -35,7 +36,7 @@ class Function:
         self.attempts: list[str] = []
         self._moved = asyncio.Event()
 
-    async def call(self, payload: bytes) -> Answer:
+    async def call(self, payload: bytes, _count: int) -> Answer:
         bodies = bodies_of(json.loads(payload))
         self.attempts += bodies
         if self.poison & set(bodies):
@@ -64,13 +65,14 @@ def bodies_of(event: dict[str, Any]) -> list[str]:
     ]
 
 
-async def run_until(source: Awaitable[None], function: Function, finished: Callable[[], bool]) -> None:
-    task = asyncio.ensure_future(source)
+async def run_until(source: Poller, function: Function, finished: Callable[[], bool]) -> None:
+    task = asyncio.ensure_future(source.run())
     try:
         await function.until(finished)
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        source.stop()
+        async with asyncio.timeout(10):
+            await task
 
 
 def send(folder: Path, *bodies: bytes) -> None:
@@ -94,7 +96,7 @@ def test_a_local_queue_is_drained_and_new_messages_are_heard(tmp_path: Path) -> 
             send(tmp_path, b"25")
 
         adding = asyncio.ensure_future(more())
-        await run_until(source.run(), function, lambda: len(function.done) == 26)
+        await run_until(source, function, lambda: len(function.done) == 26)
         await adding
         assert queue.depth().waiting == queue.depth().in_flight == 0
         queue.close()
@@ -110,7 +112,7 @@ def test_a_poison_message_of_a_local_queue_is_buried_and_its_neighbours_live(tmp
         function, queue = Function("3"), LocalQueue(tmp_path, "out")
         queue.send([Message(str(number).encode()) for number in range(10)])
         source = LocalSource(spec_of(path="out"), queue, function.call, look_s=0.05, delay=no_delay)
-        await run_until(source.run(), function, lambda: queue.depth().dead == 1 and len(set(function.done)) == 9)
+        await run_until(source, function, lambda: queue.depth().dead == 1 and len(set(function.done)) == 9)
         reasons = [reason for _, reason in queue.dead_letters()]
         queue.close()
         return function, reasons
@@ -126,13 +128,13 @@ def test_a_batch_window_gathers_what_comes_later(tmp_path: Path) -> None:
         sizes: list[int] = []
         function, queue = Function(), LocalQueue(tmp_path, "out")
 
-        async def call(payload: bytes) -> Answer:
+        async def call(payload: bytes, count: int) -> Answer:
             sizes.append(len(json.loads(payload)["Records"]))
-            return await function.call(payload)
+            return await function.call(payload, count)
 
         source = LocalSource(spec_of(path="out", batch_window=30, batch_size=3), queue, call)
         queue.send([Message(b"a")])
-        running = asyncio.ensure_future(run_until(source.run(), function, lambda: len(function.done) == 3))
+        running = asyncio.ensure_future(run_until(source, function, lambda: len(function.done) == 3))
         await asyncio.sleep(0)
         send(tmp_path, b"b", b"c")
         await running
@@ -178,7 +180,7 @@ def test_kafka_partitions_keep_their_order_and_a_poison_record_is_passed_after_i
             complain=lambda _text: None,
             delay=no_delay,
         )
-        await run_until(source.run(), function, lambda: sum(topic.committed.values()) == 15)
+        await run_until(source, function, lambda: sum(topic.committed.values()) == 15)
         return function, topic, buried, source
 
     function, topic, buried, source = asyncio.run(scenario())
@@ -227,7 +229,7 @@ def test_a_kinesis_poller_goes_on_behind_its_checkpoint(tmp_path: Path) -> None:
             bury=lambda _record, _reason: None,
             complain=lambda _text: None,
         )
-        await run_until(source.run(), function, lambda: len(function.done) == expected)
+        await run_until(source, function, lambda: len(function.done) == expected)
         return function
 
     first = asyncio.run(read(4))
