@@ -140,6 +140,9 @@ class Emulator:
             self._requests += 1
             try:
                 await self._answer(scope, receive, send)
+            except Exception as error:
+                self._journal(Notice(f"a fault of the emulator itself: {error!r}", kind="failure"))
+                raise
             finally:
                 self._requests -= 1
                 if self._draining:
@@ -149,7 +152,11 @@ class Emulator:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.start()
+                try:
+                    await self.start()
+                except OSError as error:
+                    self._journal(Notice(f"the emulator cannot start: {error}", kind="failure"))
+                    raise
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await self.close()

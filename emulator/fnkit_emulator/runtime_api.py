@@ -21,6 +21,8 @@ from fnkit_emulator.invocation import Fault, Invocation
 
 _BASE = "/2018-06-01/runtime/"
 _ERROR_TYPE = re.compile(r"(?:Runtime|Function)\.[A-Z][a-zA-Z]+")
+_NEXT = b"GET " + _BASE.encode("ascii") + b"invocation/next "
+_HOLD_S = 0.002
 _LONGEST_HEAD = 1 * limits.MIB
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Request Entity Too Large"}
 _ACCEPTED = (202, b'{"status":"OK"}\n')
@@ -119,6 +121,7 @@ class RuntimeConnection(asyncio.Protocol):
         self._host = host
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
+        self._held = b""  # an acknowledgement that may leave with the next event
         self._post: _Post | None = None
         self._polling = False
 
@@ -177,7 +180,7 @@ class RuntimeConnection(asyncio.Protocol):
         if invocation.client_context:
             lines.append(f"Lambda-Runtime-Client-Context: {invocation.client_context}")
         lines.append(f"Content-Length: {len(invocation.payload)}\r\n\r\n")
-        self._transport.write("\r\n".join(lines).encode("latin-1") + invocation.payload)
+        self._write("\r\n".join(lines).encode("latin-1") + invocation.payload)
         if self._buffer:  # pipelined behind the poll
             asyncio.get_running_loop().call_soon(self.data_received, b"")
 
@@ -296,12 +299,10 @@ class RuntimeConnection(asyncio.Protocol):
         self.close()
 
     def _end(self, post: _Post) -> None:
-        # Acknowledged before the front hears of it: the worker may poll again while the client reads the answer.
-        if post.refused is None:
-            self._write(_ACCEPTED_BYTES)
-        else:
+        if post.refused is not None:
             self._reply(*post.refused)
             return
+        self._accept()
         body = b"".join(post.collected)
         if post.kind == "init":
             self._host.failed_to_start(_posted_fault(body, post.headers, "Runtime.Unknown"))
@@ -318,12 +319,26 @@ class RuntimeConnection(asyncio.Protocol):
         else:
             invocation.finish(_posted_fault(body, post.headers, "Function.Unknown"))
 
+    def _accept(self) -> None:
+        """Acknowledge a POST. A worker that has polled again in the same packet gets it with its next event, if that comes at once:
+        one packet and one waking of the worker instead of two."""
+        if not self._buffer.startswith(_NEXT):
+            self._write(_ACCEPTED_BYTES)
+            return
+        self._held = _ACCEPTED_BYTES
+        asyncio.get_running_loop().call_later(_HOLD_S, self._flush)
+
+    def _flush(self) -> None:
+        if self._held:
+            self._write(b"")
+
     def _reply(self, status: int, body: bytes) -> None:
         self._write(_answer(status, body))
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
-            self._transport.write(data)
+            held, self._held = self._held, b""
+            self._transport.write(held + data)
 
 
 def _posted_fault(body: bytes, headers: Mapping[str, str], unknown: str) -> Fault:

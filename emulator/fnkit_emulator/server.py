@@ -26,6 +26,7 @@ from uvicorn_worker import UvicornWorker
 
 from fnkit.errors import EmulatorError
 from fnkit_emulator.application import Emulator
+from fnkit_emulator.cork import CorkedProtocol
 from fnkit_emulator.deployed import Build, Deployed, unpack
 from fnkit_emulator.journal import Journal
 from fnkit_emulator.options import Options, check_host
@@ -49,13 +50,15 @@ def serve(build: Build, options: Options, on_event: Journal) -> None:
         except SystemExit as ended:
             if ended.code:
                 raise EmulatorError(
-                    "the emulator's server process ended unexpectedly", hint="run it with -v to see the server's own messages"
+                    "the emulator's server process ended unexpectedly", hint="run it with -vv to see the server's own messages"
                 ) from None
 
 
 def _bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Inherited by every connection. asyncio does so only for sockets whose protocol number is known.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind((host, port))
         # Without this two sockets could be bound to one port as long as neither listens.
@@ -83,9 +86,10 @@ class _Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no typ
 
     CONFIG_KWARGS: ClassVar[dict[str, object]] = {
         "loop": "asyncio",
-        "http": "httptools",
+        "http": CorkedProtocol,
         "ws": "none",
         "lifespan": "on",
+        "proxy_headers": False,
         "server_header": False,
         "date_header": True,
         "access_log": False,
@@ -174,6 +178,13 @@ class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     def handle_int(self) -> None:
         raise StopIteration
 
+    def handle_hup(self) -> None:
+        """The terminal has gone."""
+        raise StopIteration
+
+    def handle_usr2(self) -> None:
+        """A second emulator beside this one has no use."""
+
     def spawn_workers(self) -> None:
         self.spawn_worker()
 
@@ -210,7 +221,7 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
             "worker_class": _Worker,
             "timeout": 0,
             "graceful_timeout": int(options.drain_s) + 8,
-            "loglevel": "critical",
+            "loglevel": "debug" if options.verbose else "critical",
             "control_socket_disable": True,
         }
         for name, value in settings.items():

@@ -98,6 +98,7 @@ def command(
         idle_s=idle,
         drain_s=drain,
         exit_with_stdin=exit_with_stdin,
+        verbose=console.verbosity > 1,
     )
     run(console, target, placement, options, emulator)
 

@@ -245,7 +245,34 @@ def test_other_ways_to_run_an_environment_answer_alike(built: Path, options: lis
     assert first.json()["pid"] == second.json()["pid"]
 
 
+def test_the_managed_runtime_streams_too(tmp_path: Path) -> None:
+    with emulator(build_graph(tmp_path, "Stream"), "--runtime", "managed") as running:
+        begin = time.monotonic()
+        with requests.post(running.url, json={"chunks": 3, "pause": 0.4}, stream=True, timeout=20) as response:
+            times = [time.monotonic() - begin for _ in response.iter_content(None)]
+
+    assert response.headers["Transfer-Encoding"] == "chunked"
+    assert len(times) == 3
+    assert times[2] - times[0] > 0.6
+
+
+def test_it_listens_on_the_other_loopback_address_too(built: Path) -> None:
+    with emulator(built, "--host", "::1") as running:
+        assert running.url.startswith("http://[::1]:")
+        assert post(running.url, {"name": "six"}).json()["name"] == "six"
+
+
 # ---- the end
+
+
+def test_a_terminal_that_goes_away_ends_the_emulator(built: Path) -> None:
+    process = start(built)
+    with emulator_of(process) as running:
+        pids = running.pids
+        process.send_signal(signal.SIGHUP)
+
+        assert process.wait(PATIENCE_S) == 0
+        wait_until_gone(pids)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

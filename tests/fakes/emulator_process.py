@@ -40,12 +40,12 @@ class EmulatorProcess:
             found += [child for child, parent in parents.items() if parent == pid]
         return found
 
-    def wait_for(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def wait_for(self, condition: Callable[[dict[str, Any]], bool], *, patience_s: float = PATIENCE_S) -> dict[str, Any]:
         """Return the first event, told before or yet to be told, for which *condition* holds."""
         for event in self.events:
             if condition(event):
                 return event
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + patience_s
         while (left := until - time.monotonic()) > 0:
             try:
                 told = self._lines.get(timeout=left)
@@ -56,7 +56,7 @@ class EmulatorProcess:
             self.events.append(told)
             if condition(told):
                 return told
-        raise AssertionError(f"not told within {PATIENCE_S} s; told: {self.events}")
+        raise AssertionError(f"not told within {patience_s} s; told: {self.events}")
 
     def invocation(self, **fields: object) -> dict[str, Any]:
         """Return the first invocation whose *fields* are these."""

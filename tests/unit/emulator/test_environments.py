@@ -170,6 +170,15 @@ async def test_a_failed_start_is_told_with_the_users_file_and_line(tmp_path: Pat
     assert 'File "steps.py", line 3' in notice
 
 
+async def test_a_start_that_takes_too_long_is_broken_off(tmp_path: Path) -> None:
+    build = fake_build(tmp_path, entry(timeout_s=1, environment={"START_DELAY": "60"}))
+    async with emulated(build, Options(init_limit_s=0.5)) as emulator:
+        error = error_of(await emulator.invoke({}))
+
+    assert error["errorType"] == "Sandbox.Timeout"
+    assert "Task timed out after 1.00 seconds" in emulator.journal.notices[0]
+
+
 async def test_a_module_that_ends_the_process_while_it_is_loaded_fails_the_event(tmp_path: Path) -> None:
     build = fake_build(tmp_path, extra={"fnkit/runtime/loop.py": "import sys\nsys.exit(7)\n"})
     async with emulated(build) as emulator:

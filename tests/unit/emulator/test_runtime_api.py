@@ -347,3 +347,24 @@ async def test_a_slow_client_stops_the_reading_from_the_worker() -> None:
 
     assert sent < 64 * limits.MIB, "the worker was never held back"
     assert received <= 2 * limits.BUFFER + limits.MIB
+
+
+async def test_the_acknowledgement_of_a_pipelined_answer_leaves_with_the_next_event() -> None:
+    environment = Environment()
+    environment.running()
+    async with connected(environment) as wire:
+        wire.send(post("invocation/id-1/response", b"1") + NEXT)
+        await environment.polled.wait()
+        environment.polls.pop().hand_out(environment.running("id-2"))
+        first_packet = await wire.reader.read(65536)
+
+    assert first_packet.startswith(OK + b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_the_acknowledgement_of_a_pipelined_answer_does_not_wait_long_for_an_event() -> None:
+    environment = Environment()
+    environment.running()
+    async with connected(environment) as wire:
+        wire.send(post("invocation/id-1/response", b"1") + NEXT)
+
+        assert await asyncio.wait_for(wire.reader.readexactly(len(OK)), 5) == OK
