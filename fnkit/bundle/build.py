@@ -62,7 +62,7 @@ def build(
         chosen = replace(chosen, placement=placement)
     loaded = load(target) if isinstance(target, str) else target
     python = choose_python(chosen.python or loaded.settings.python)
-    where = Target(python, choose_platform(chosen.platform, for_cloud=chosen.for_cloud), loaded.root)
+    where = Target(python, choose_platform(chosen.platform or loaded.settings.platform, for_cloud=chosen.for_cloud), loaded.root)
     manifest = place_manifest(loaded, chosen.placement, python)
     compiler = find_compiler(python, open_cache())
     plans = plan_bundles(loaded, manifest, target=where)

@@ -90,7 +90,7 @@ def _build(chosen: Chosen, folder: Path, console: Console) -> tuple[Build, Setti
             raise UsageError("what is built is placed already", where="--placement", hint="deploy the step file instead")
         return build(chosen.target, folder), read_settings(Path.cwd(), {})
     loaded = load(chosen.target)
-    options = Options(placement=chosen.placement or "", for_cloud=True)
+    options = Options(placement=chosen.placement or "", platform=_cloud_platform(loaded.settings), for_cloud=True)
     built = build(loaded, folder, options=options, report=console.say)
     show_warnings(console, built)
     return built, loaded.settings
@@ -106,7 +106,7 @@ def _deploy(chosen: Chosen, built: Build, settings: Settings, console: Console) 
         public=settings.public if chosen.public is None else chosen.public,
         role=settings.role,
         bucket=settings.bucket,
-        architecture=choose_platform(for_cloud=True).architecture,
+        architecture=choose_platform(_cloud_platform(settings), for_cloud=True).architecture,
         stream_runtime=chosen.stream_runtime,
     )
     prepared = prepare(built, cloud, wishes)
@@ -116,6 +116,11 @@ def _deploy(chosen: Chosen, built: Build, settings: Settings, console: Console) 
     if prepared.plan.actions and not chosen.yes and not console.as_json and sys.stdin.isatty():
         click.confirm("Carry out this plan?", abort=True, err=True)
     show_deployed(console, carry_out(prepared, cloud, reports(console)), wishes)
+
+
+def _cloud_platform(settings: Settings) -> str:
+    """Return the platform that the settings name; this machine is none that Lambda has."""
+    return "" if settings.platform == "host" else settings.platform
 
 
 def show_plan(console: Console, prepared: Prepared) -> None:

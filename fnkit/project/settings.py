@@ -17,8 +17,9 @@ class Settings:
     """The settings of one project.
 
     *target*: where `fn.deploy()` goes. *graph*: the project's step file, `"file.py[:name]"`. *placement*: which steps share a
-    function. *python*: the runtime's version, `""` for that of the running interpreter. *include*: further files of the
-    bundle, globs relative to the root. *requirements*: pip requirement lines of every function. *services*: the URL of each
+    function. *python*: the runtime's version, `""` for that of the running interpreter. *platform*: the
+    machine that requirements are installed for, `""` for Lambda's on Linux, else this machine. *include*: further files of
+    the bundle, globs relative to the root. *requirements*: pip requirement lines of every function. *services*: the URL of each
     service name of an InferenceGraph. *role*, *bucket*: ARN of the role and name of the bucket to deploy with, `""`: make our own.
     """
 
@@ -28,6 +29,7 @@ class Settings:
     stage: str = "dev"
     region: str = ""
     python: str = ""
+    platform: str = ""
     include: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     memory_mb: int = 512
@@ -53,6 +55,7 @@ SHAPE = Record(
         "stage": Field(Text(filled=True), "dev"),
         "region": Field(Text(), ""),
         "python": Field(Text(choices=("", "3.11", "3.12", "3.13", "3.14")), ""),
+        "platform": Field(Text(choices=("", "linux-x86_64", "linux-arm64", "host")), ""),
         "include": Field(_TEXTS, ()),
         "requirements": Field(_TEXTS, ()),
         "memory_mb": Field(Whole(least=128), 512),
@@ -75,6 +78,7 @@ _FROM_ENVIRONMENT = (
     "stage",
     "region",
     "python",
+    "platform",
     "memory_mb",
     "timeout_s",
     "concurrency",
