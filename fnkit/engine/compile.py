@@ -78,7 +78,7 @@ class Compiler:
             _foresee(node)
             _release(node)
         for node in nodes.values():
-            node.line = _line(node)
+            node.lead(_line(node))
         looped = self._looped or (self._calls_out and any(len(node.targets) > 1 for node in nodes.values()))
         make_trip: type[Trip] = import_module("fnkit.engine.loop").LoopTrip if looped else Trip
         return Program(
@@ -252,12 +252,11 @@ def _release(node: Node) -> None:
 
 
 def _line(node: Node) -> tuple[Node, ...]:
-    """Return the straight run of plain steps that begins at *node*: up to one that chooses, or before one that counts or needs more."""
+    """Return the straight run of plain steps that begins at *node*. One that counts or chooses is a run of its own."""
     line: list[Node] = []
-    while node.plain and node is not COMPLETE:
+    while node.plain and node is not COMPLETE and not (line and (node.limit or node.select)) and node not in line:
         line.append(node)
-        following = node.only
-        if node.select is not None or following is None or following.limit or following in line or node.limit:
+        if node.limit or node.select or node.only is None:
             break
-        node = following
+        node = node.only
     return tuple(line)

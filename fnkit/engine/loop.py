@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fnkit.engine.event import Event
 
 _EAGER = sys.version_info >= (3, 12)
+_CALLERS = -1 if _EAGER else 0  # branches start in order: eager tasks before the path that the caller walks, others after it
 _NESTED = 20  # eager starts inside each other; deeper ones wait for the loop, so that no stack overflows
 
 
@@ -58,12 +59,10 @@ class LoopTrip(Trip):
     def _inline(self, targets: tuple[Node, ...]) -> Node | None:
         if COMPLETE in targets:
             return COMPLETE
-        if self.whole:
-            return targets[0]
-        answering = [target for target in targets if target.answers]
+        answering = () if self.whole else [target for target in targets if target.answers]
         if len(answering) > 1:
             return None
-        return answering[0] if answering else targets[0]
+        return answering[0] if answering else targets[_CALLERS]
 
     def spawn(self, node: Node, event: Event) -> None:
         """Walk *event* from *node* in a task of its own."""

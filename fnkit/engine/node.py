@@ -11,7 +11,8 @@ class Node:
     """One step, compiled.
 
     *call* takes body (or event, where *takes_event*) and returns the result. *line* is the straight run of plain steps that begins here,
-    empty where the step needs more than a call. *targets* are the next nodes, *only* the single one of them, *outlets* are they by name.
+    empty where the step needs more than a call; *calls* are its calls, *last* is its last node. *targets* are the next nodes, *only*
+    the single one of them, *outlets* are they by name.
     *handler* is the error handler. *limit* is how often one event may enter (0: not counted, because the step is on no cycle).
     *answers*: the end of the graph can be reached without waiting for a merge. *streams*: it can be reached without a collector.
     *collectors* are those that a stream of this step can reach. *release* goes on after a merge or a collector.
@@ -20,12 +21,14 @@ class Node:
     __slots__ = (
         "answers",
         "call",
+        "calls",
         "collectors",
         "default_limit",
         "expected",
         "handler",
         "index",
         "input_path",
+        "last",
         "limit",
         "line",
         "name",
@@ -62,6 +65,8 @@ class Node:
         self.limit = 0
         self.default_limit = False
         self.line: tuple[Node, ...] = ()
+        self.calls: tuple[Callable[..., object], ...] = ()
+        self.last: Node = self
         self.expected = 0
         self.release: Node = self
         self.answers = False
@@ -78,6 +83,12 @@ class Node:
         self.targets = targets
         self.only = targets[0] if len(targets) == 1 else None
         self.outlets = {target.name: target for target in targets}
+
+    def lead(self, line: tuple[Node, ...]) -> None:
+        """Let *line* be the straight run that begins here."""
+        self.line = line
+        self.calls = tuple(node.call for node in line)
+        self.last = line[-1] if line else self
 
     def __repr__(self) -> str:
         return f"Node({self.name})"

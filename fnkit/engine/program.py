@@ -66,7 +66,7 @@ def passage(name: str, call: Callable[..., object], targets: tuple[Node, ...], l
     """Return a plain node between two others: it calls *call* and goes on to *targets*, or as *like* does."""
     node = Node(name, -1, call)
     node.aim(targets)
-    node.line = (node,)
+    node.lead((node,))
     if like is not None:
         node.index, node.handler, node.select, node.strict = like.index, like.handler, like.select, like.strict
     return node

@@ -102,11 +102,17 @@ class Stream:
 
     async def aclose(self) -> None:
         """End the stream now."""
+        try:
+            await self.leave()
+        finally:
+            self._stop()
+
+    async def leave(self) -> None:
+        """Close the generators behind the stream, and nothing else of the event."""
         self._first = DROP
         try:
             await self._flow.aclose()
         finally:
-            self._stop()
             self._over()
 
     def _over(self) -> None:
@@ -120,5 +126,8 @@ class Stream:
 async def drain(value: object) -> None:
     """Run a stream that nobody listens to, up to its end; any other value is left alone."""
     if isinstance(value, Stream):
-        async for _ in value:
-            pass
+        try:
+            async for _ in value:
+                pass
+        finally:
+            await value.leave()

@@ -7,6 +7,7 @@ afterwards where no step ever waits. A path ends at `Complete` with a body, or i
 
 from __future__ import annotations
 
+from operator import length_hint
 from typing import TYPE_CHECKING
 
 from fnkit.engine.chunks import NOTHING, Onward, Routed, route, run_whole, stream_on
@@ -42,17 +43,23 @@ async def walk(trip: Trip, node: Node, event: Event) -> object:  # noqa: PLR0912
                 if count >= node.limit:
                     raise RuntimeError(_limit_text(node, event))
                 counts[node.index] = count + 1
-            for node in node.line:  # noqa: B020, PLR1704  # the step under way is what the error handling below looks at
-                entry = body
-                result = node.call(body)
-                if result.__class__ in SPECIAL:
-                    if result.__class__ is COROUTINE:
-                        result = await result
-                    if result.__class__ in SPECIAL:
+            calls = node.calls
+            if calls:
+                steps = iter(calls)
+                for call in steps:
+                    result = call(body)
+                    kind = result.__class__
+                    if kind is COROUTINE:
+                        result = await result  # type: ignore[misc]  # its class says that it can be awaited
+                        kind = result.__class__
+                    if kind in SPECIAL:
                         special = result
+                        node = node.line[-1 - length_hint(steps)]
                         break
-                body = result
-            if not node.line:
+                    body = result
+                else:
+                    node = node.last
+            else:
                 event.body = body
                 special, event = await _apply(trip, node, event)
                 body = event.body
@@ -67,6 +74,9 @@ async def walk(trip: Trip, node: Node, event: Event) -> object:  # noqa: PLR0912
                 if target is None:
                     targets = choose(node, names)
         except Exception as error:
+            if len(node.calls) > 1:  # only a call can have failed: the one that the iterator gave last
+                node = node.line[-1 - length_hint(steps)]
+                entry = body
             event.body = entry
             event.origin_state = node.name
             if node.handler is None:
