@@ -22,7 +22,9 @@ def explain(error: BaseException, path: Path) -> dict[str, str]:
         return _said("LoadError", said, f"{error.filename}:{error.lineno}", f"the line is: {shown}" if shown else "")
     if isinstance(error, FnkitError):
         kind = type(error).__name__ if isinstance(error, UsageError) else "UsageError"
-        return _said(kind, error.message, error.where or where, error.hint)
+        in_graph = error.where.partition(" ")[0] in ("step", "function", "model")
+        place = f"{where}: {error.where}" if in_graph else error.where or where
+        return _said(kind, error.message, place, error.hint)
     if isinstance(error, SystemExit):
         hint = 'put it under if __name__ == "__main__":'
         return _said("LoadError", f"it ends the process while it is loaded (exit code {error.code})", where, hint)

@@ -66,10 +66,17 @@ class Loaded:
             manifest=loads(json.dumps(parts["manifest"])),
             root=Path(cast("str", parts["root"])),
             includes=cast("tuple[str, ...]", parts.get("includes", ())),
-            pickles={name: b64decode(data) for name, data in pickles.items()},
+            pickles={name: _decoded(name, data) for name, data in pickles.items()},
             settings=cast("Settings", parts.get("settings", Settings())),
             files=cast("Mapping[str, str]", parts.get("files", {})),
         )
+
+
+def _decoded(name: str, text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError as error:
+        raise LoadError(f"the pickle {name!r} is not base64: {error}") from error
 
 
 _SHAPE = Record(

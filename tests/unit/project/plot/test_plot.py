@@ -105,7 +105,9 @@ def test_a_declared_child_function_is_a_box_before_the_steps_are_placed() -> Non
 
 def test_a_model_runner_has_a_badge_with_the_number_of_its_models() -> None:
     models = {"finance": {"shared_model_name": "llm"}, "sport": {"execution_mechanism": "thread_pool"}}
-    drawing = plot(flow(step("run", target="fnkit.serving:ModelRunnerStep", args={"models": models})))
+    routes = (Route("finance"), Route("sport"))
+    runner = step("run", kind="router", target="fnkit.serving:ModelRunner", args={"models": models}, routes=routes)
+    drawing = plot(flow(runner))
 
     assert {"2", "finance", "shared llm", "thread_pool"} <= set(texts(drawing.svg()))
     assert drawing.nodes["run"] == {"shape": "folder", "label": "run (2 models)"}

@@ -1,0 +1,2 @@
+def note(body):
+    return [*body, "parent"]

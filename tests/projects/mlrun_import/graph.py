@@ -1,0 +1,3 @@
+import mlrun
+
+fn = mlrun.code_to_function(name="bad")

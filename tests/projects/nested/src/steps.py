@@ -1,0 +1,6 @@
+from src.words import shout
+
+
+class Shout:
+    def do(self, body):
+        return shout(body)

@@ -1,0 +1,5 @@
+def settings():
+    return {}["missing"]
+
+
+limit = settings()
