@@ -18,6 +18,7 @@ Linux the kernel kills the environments too, should the zygote itself be killed.
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -27,6 +28,8 @@ import socket
 import sys
 
 _PR_SET_PDEATHSIG = 1
+# For prctl, and for the first name that a socket connects to.
+_OWN_NEEDS = ("ctypes", "encodings.idna")
 
 
 def die_with_parent(parent: int) -> None:
@@ -272,7 +275,9 @@ def main(arguments: list[str]) -> None:
     try:
         if fork == "1":
             sys.path.insert(0, bundle)
-            preload(["ctypes"] + [name for name in modules.split(",") if name])
+            preload([*_OWN_NEEDS, *(name for name in modules.split(",") if name)])
+            gc.collect()
+            gc.freeze()  # what is here already is no business of the environments' garbage collectors
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         zygote = Zygote(control, bundle, runtime, handler, fork == "1" and may_fork())
         try:
