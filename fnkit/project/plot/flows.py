@@ -8,7 +8,7 @@ from dataclasses import replace
 from fnkit.manifest.model import Flow, Function, Manifest, Route, Router, Step
 from fnkit.project.plot.diagram import FAULT, START, Diagram, Edge, Group, GroupKind, Node, NodeKind, Row
 
-MODEL_RUNNER = "fnkit.serving:ModelRunnerStep"
+_MODEL_RUNNERS = ("ModelRunner", "ModelRunnerStep")
 _REMOTE = ("fnkit.steps:RemoteStep", "fnkit.steps:BatchHttpRequests")
 
 
@@ -93,10 +93,10 @@ def _step_node(step: Step, boxes: Mapping[str, str], *, is_handler: bool) -> Nod
 def _kind(step: Step, *, is_handler: bool) -> NodeKind:
     if step.kind == "queue":
         return "queue"
+    if step.target.rpartition(":")[2] in _MODEL_RUNNERS:
+        return "models"
     if step.kind == "router":
         return "router"
-    if step.target == MODEL_RUNNER:
-        return "models"
     if is_handler:
         return "error"
     if step.target in _REMOTE:
@@ -129,15 +129,15 @@ def _route_row(route: Route) -> Row:
 
 
 def _models(step: Step) -> list[Row]:
-    """Return a row for each model of a model runner; its arguments hold them under `models`, by endpoint name."""
-    models = step.args.get("models")
-    if not isinstance(models, Mapping):
-        return []
+    """Return a row for each model of a model runner: its routes, of which its argument `models` says more."""
+    said = step.args.get("models")
+    models = said if isinstance(said, Mapping) else {}
     rows = []
-    for name, model in models.items():
-        details = model if isinstance(model, Mapping) else {}
-        shared = details.get("shared_model_name")
-        rows.append(Row(str(name), f"shared {shared}" if shared else str(details.get("execution_mechanism", ""))))
+    for name in dict.fromkeys([*(route.key for route in step.routes), *models]):
+        details = models.get(name)
+        facts = details if isinstance(details, Mapping) else {}
+        shared = facts.get("shared_model_name")
+        rows.append(Row(str(name), f"shared {shared}" if shared else str(facts.get("execution_mechanism", ""))))
     return rows
 
 
