@@ -9,10 +9,11 @@ import click
 
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
-from fnkit.errors import EmulatorError, FnkitError
+from fnkit.errors import EmulatorError, FnkitError, UsageError
 from fnkit.inference_graph.decode import read_graph_json
 from fnkit.inference_graph.lint import find_warnings
 from fnkit.inference_graph.spec import InferenceGraph
+from fnkit.inference_graph.step_service import is_step
 from fnkit.project.inference_graph_file import load_graph
 from fnkit_emulator.router.server import RouterOptions, environment_propagation, serve
 
@@ -56,12 +57,23 @@ def command(
     graph = _graph(target, graph_json, name)
     for problem in find_warnings(graph):
         console.say(f"warning: {problem}")
-    options = RouterOptions(host, port, environment_propagation(), drain_seconds, services)
+    _refuse_step_classes(graph, services)
+    options = RouterOptions(host, port, environment_propagation(), drain_seconds, services, log_steps=console.verbosity > 0)
 
     def ready(url: str) -> None:
         console.result(f"serving on {url}", event="ready", url=url)
 
     asyncio.run(serve(graph, options, ready=ready))
+
+
+def _refuse_step_classes(graph: InferenceGraph, services: dict[str, str]) -> None:
+    """Refuse services that are classes: the router runs no code of its users."""
+    classes = [name for name, target in {**graph.extensions.services, **services}.items() if is_step(target)]
+    if classes:
+        raise UsageError(
+            f"the services {', '.join(sorted(classes))} are step classes, which the router cannot run",
+            hint="run the graph with `fnkit emulate`, or say where the services are: --service NAME=URL",
+        )
 
 
 def _graph(target: Path | None, graph_json: str | None, name: str) -> InferenceGraph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from fnkit.inference_graph.go_text import call_fault, quoted, shown, url_fault
@@ -11,9 +12,11 @@ from fnkit.net.errors import NetError
 from fnkit.net.url import parse_url
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from fnkit.net.client import Client, Reply
+
+    Mesh = Callable[[], Awaitable[bool]]
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -49,10 +52,11 @@ class Service(Protocol):
 class HttpService:
     """A service behind a URL. *timeout_s* bounds a call with its body, as `serviceClient` does."""
 
-    __slots__ = ("_client", "_fault", "_timeout_s", "_url")
+    __slots__ = ("_client", "_fault", "_mesh", "_timeout_s", "_url")
 
-    def __init__(self, url: str, client: Client, *, timeout_s: float | None = None) -> None:
+    def __init__(self, url: str, client: Client, *, timeout_s: float | None = None, mesh: Mesh | None = None) -> None:
         self._url = url
+        self._mesh = mesh if url.lower().startswith("https://") else None
         self._client = client
         self._timeout_s = timeout_s
         self._fault = url_fault(url)
@@ -62,10 +66,13 @@ class HttpService:
             raise CallFailed(self._fault)
         sent, decode = _request_headers(headers, stream)
         url = self._url
+        if self._mesh is not None and await self._mesh():
+            url = "http" + url[len("https") :]  # the mesh itself encrypts
+        until = None if self._timeout_s is None else monotonic() + self._timeout_s
         try:
             reply = await self._client.request("POST", url, headers=sent, body=body, timeout_s=self._timeout_s)
             if reply.status in _REDIRECTS:
-                reply, url = await self._follow(reply, sent, body)
+                reply, url = await self._follow(reply, url, sent, body, until=until)
             if stream:
                 return Answer(reply.status, _chunks(reply, url), reply.header("content-type"))
             content = await reply.read()
@@ -75,9 +82,12 @@ class HttpService:
             content = _gunzip(content)
         return Answer(reply.status, content)
 
-    async def _follow(self, reply: Reply, headers: Headers, body: bytes) -> tuple[Reply, str]:
-        """Follow redirects as Go does: 301, 302 and 303 become GET without a body, 307 and 308 repeat the POST."""
-        url, method = self._url, "POST"
+    async def _follow(self, reply: Reply, url: str, headers: Headers, body: bytes, *, until: float | None) -> tuple[Reply, str]:
+        """Follow redirects as Go does: 301, 302 and 303 become GET without a body, 307 and 308 repeat the POST.
+
+        The limit of time is one for all requests: *until* is its end.
+        """
+        method = "POST"
         for count in range(1, _MAX_REDIRECTS + 1):
             location = reply.header("location")
             if reply.status not in _REDIRECTS or not location:
@@ -94,7 +104,8 @@ class HttpService:
                 headers = tuple(item for item in headers if item[0].lower() not in _OF_THE_BODY)
             headers = _for_redirect(headers, url, target)
             url = target
-            reply = await self._client.request(method, url, headers=headers, body=body, timeout_s=self._timeout_s)
+            left = None if until is None else until - monotonic()
+            reply = await self._client.request(method, url, headers=headers, body=body, timeout_s=left)
         return reply, url
 
 

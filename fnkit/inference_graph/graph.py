@@ -38,7 +38,7 @@ class Surroundings:
 
     *client* calls URLs. *resolve* turns a service name into a URL or something to call; None: it is unknown. *draw* decides for
     Splitters. *propagate* selects the headers for the services. *sleep* pauses between repeated calls; None: that of the loop.
-    *observer* is told of every step.
+    *observer* is told of every step. *mesh* tells whether a service mesh encrypts, so that https is called as http.
     """
 
     client: Client
@@ -47,6 +47,7 @@ class Surroundings:
     propagate: Policy = lambda _: ()
     sleep: Callable[[float], Awaitable[None]] | None = None
     observer: Observer | None = None
+    mesh: Callable[[], Awaitable[bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,8 @@ class _Compiler:
         client_limit = self._graph.timeouts.service_client
         if client_limit is not None and client_limit > 0:
             limits.append(client_limit)
-        return HttpService(found or step.service_url, self._around.client, timeout_s=min(limits, default=None))
+        limit = min(limits, default=None)
+        return HttpService(found or step.service_url, self._around.client, timeout_s=limit, mesh=self._around.mesh)
 
     def _nested(self, name: str) -> Runner:
         limit = self._graph.extensions.max_depth

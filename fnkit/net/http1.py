@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 HEAD_LIMIT = 64 * 1024
 _CHUNK_LINE_LIMIT = 4096
+_SMALL_HEAD = 1024
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _HEX = frozenset(b"0123456789abcdefABCDEF")
 _BODILESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
@@ -42,7 +43,10 @@ class Head:
 
     def keeps_open(self) -> bool:
         """Tell whether the connection may carry another request, as far as the head goes."""
-        options = ",".join(self.values("connection")).lower()
+        values = self.values("connection")
+        if not values:
+            return self.version == "HTTP/1.1"
+        options = ",".join(values).lower()
         if self.version == "HTTP/1.0":
             return "keep-alive" in options
         return "close" not in options
@@ -102,13 +106,23 @@ def find_head(data: bytes | bytearray) -> tuple[int, int]:
 
 
 def parse_head(raw: bytes) -> Head:
-    """Parse the head of an answer, given without its empty line. Raises `ProtocolError`."""
+    """Parse the head of an answer, given without its empty line. Raises `ProtocolError`.
+
+    A server says much the same in all its heads, so the last few hundred small ones are remembered.
+    """
+    return _known_head(raw) if len(raw) <= _SMALL_HEAD else _parse_head(raw)
+
+
+def _parse_head(raw: bytes) -> Head:
     start, *lines = raw.decode("latin-1").split("\n")
     version, _, tail = start.rstrip("\r").partition(" ")
     code, _, reason = tail.partition(" ")
     if version not in ("HTTP/1.1", "HTTP/1.0") or len(code) != 3 or not (code.isascii() and code.isdigit()):
         raise ProtocolError(f"malformed HTTP status line {start[:80]!r}")
     return Head(version, int(code), reason.strip(), parse_headers(lines))
+
+
+_known_head = lru_cache(maxsize=512)(_parse_head)
 
 
 def parse_headers(lines: list[str]) -> Headers:
@@ -252,12 +266,17 @@ def body_of(head: Head, method: str) -> Body:
     """Return the decoder for the body that follows *head*. Raises `ProtocolError`."""
     if method == "HEAD" or head.status in (204, 304):
         return LengthBody(0)
-    codings = head.values("transfer-encoding")
+    codings: list[str] = []
+    lengths: set[str] = set()
+    for name, value in head.headers:
+        if name == "content-length":
+            lengths.update(part.strip() for part in value.split(","))
+        elif name == "transfer-encoding":
+            codings.append(value.lower())
     if codings:
-        if [coding.lower() for coding in codings] != ["chunked"]:
+        if codings != ["chunked"]:
             raise ProtocolError(f"unsupported transfer encoding {', '.join(codings)!r}")
         return ChunkedBody()
-    lengths = {part.strip() for value in head.values("content-length") for part in value.split(",")}
     if not lengths:
         return UntilCloseBody()
     length = lengths.pop()

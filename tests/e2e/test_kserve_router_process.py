@@ -86,7 +86,7 @@ def test_a_file_and_names_of_services_will_do(tmp_path: Path) -> None:
 
 
 def test_sigterm_fails_readiness_at_once_serves_on_and_ends_with_0() -> None:
-    waiting = []
+    waiting: list[int] = []
 
     def handle(connection: Connection) -> None:
         while connection.head():
@@ -169,3 +169,26 @@ def test_a_condition_speaks_to_machines() -> None:
 
     said = json.loads(done.stdout)
     assert (said["holds"], said["raw"], said["parts"][0]["kind"]) == (True, "[1]", "key")
+
+
+def test_step_classes_are_refused_with_a_way_out() -> None:
+    graph = '{"nodes": {}, "fnkit": {"services": {"a": "models:Iris"}}}'
+
+    done = subprocess.run([*ROUTER, "--graph-json", graph], capture_output=True, text=True, check=False, timeout=30)
+
+    assert done.returncode == 2
+    assert "fnkit emulate" in done.stderr
+
+
+def test_steps_are_logged_when_asked_for() -> None:
+    with (
+        TcpServer(keeping_alive(OK)) as service,
+        running("--graph-json", spec(service.url), "-v", "--drain-seconds", "0") as (process, url),
+    ):
+        ask(url)
+        process.terminate()
+        assert process.stderr is not None
+        lines = [json.loads(line) for line in process.stderr.readlines() if line.startswith("{")]
+
+    step = next(line for line in lines if line["msg"] == "elapsed time")
+    assert (step["logger"], step["node"], step["statusCode"], step["step"]) == ("InferenceGraphRouter", "root", 200, service.url)

@@ -23,11 +23,13 @@ from fnkit.net import aio
 from fnkit.net.client import Client
 from fnkit_emulator.router.connection import Hub, Limits
 from fnkit_emulator.router.front import Front
+from fnkit_emulator.router.mesh import IstioMesh
 from fnkit_emulator.router.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from fnkit.inference_graph.flight import Observer
     from fnkit.inference_graph.graph import Resolve
     from fnkit.inference_graph.spec import InferenceGraph, Timeouts
     from fnkit_emulator.router.front import Log
@@ -37,19 +39,45 @@ _IDLE_PER_HOST = 256
 
 @dataclass(frozen=True, slots=True)
 class RouterOptions:
-    """How a router is run. *propagate* is the value of `PROPAGATE_HEADERS`, None if it is not set."""
+    """How a router is run.
+
+    *propagate* is the value of `PROPAGATE_HEADERS`, None if it is not set. *services*: where service names lead. *log_steps*: a line of
+    the log for every step.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     propagate: str | None = None
     drain_s: float = 30.0
     services: Mapping[str, str] | None = None
+    log_steps: bool = False
 
 
 def log_line(level: str, message: str, **fields: object) -> None:
     """Write one JSON line to stderr, with the fields that the router's log has."""
     line = {"level": level, "ts": datetime.now(UTC).isoformat(), "logger": "InferenceGraphRouter", "msg": message, **fields}
     sys.stderr.write(json.dumps(line, default=str) + "\n")
+
+
+class StepLog:
+    """Logs every step with the fields that the router's log has."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def step_done(self, node: str, step: str, target: str, *, status: int, seconds: float, cause: str) -> None:
+        self._log("info", "elapsed time", node=node, stepName=step, step=target, time=seconds, statusCode=status, cause=cause)
+
+
+class Observers:
+    """Several observers as one."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    def step_done(self, node: str, step: str, target: str, *, status: int, seconds: float, cause: str) -> None:
+        for observer in self._observers:
+            observer.step_done(node, step, target, status=status, seconds=seconds, cause=cause)
 
 
 class Router:
@@ -66,7 +94,8 @@ class Router:
             client=self._client,
             resolve=self._resolver(graph),
             propagate=propagation(self._patterns(graph)),
-            observer=self._metrics,
+            observer=self._observer(),
+            mesh=IstioMesh(self._client),
         )
         self._graph = CompiledGraph(graph, replace(around, draw=draw) if draw else around)
         self._front = Front(self._graph, log=log, metrics=self._metrics)
@@ -124,6 +153,12 @@ class Router:
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+    def _observer(self) -> Observer | None:
+        observers: list[Observer] = [self._metrics] if self._metrics is not None else []
+        if self._options.log_steps:
+            observers.append(StepLog(self._log))
+        return observers[0] if len(observers) == 1 else Observers(observers) if observers else None
 
     def _patterns(self, graph: InferenceGraph) -> tuple[str, ...]:
         own = graph.extensions.propagate_headers
