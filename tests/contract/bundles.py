@@ -13,9 +13,10 @@ from fnkit.project.loaded import Loaded
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What was built: the placed graph, and the folder of each function's unpacked bundle."""
+    """What was built: the placed graph, the folder of the zips, and the folder of each function's unpacked bundle."""
 
     manifest: Manifest
+    out: Path
     folders: dict[str, Path]
     zips: dict[str, Path]
 
@@ -31,7 +32,7 @@ def build_bundles(manifest: Manifest, project: Path, out: Path, placement: Place
     folders = {bundle.function.name: out / "unpacked" / bundle.function.name for bundle in built.bundles}
     for bundle in built.bundles:
         unpack(bundle.path, folders[bundle.function.name])
-    return Built(built.manifest, folders, {bundle.function.name: bundle.path for bundle in built.bundles})
+    return Built(built.manifest, out, folders, {bundle.function.name: bundle.path for bundle in built.bundles})
 
 
 def unpack(archive: Path, folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fnkit.manifest.model import Placement
 from tests.contract.bundles import Built, build_bundles
 from tests.contract.cases import CASES
 
@@ -15,5 +16,15 @@ PROJECT = Path(__file__).parent.parent / "projects" / "contract"
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
     """The fused bundle of each case, by the case's name."""
-    out = tmp_path_factory.mktemp("contract")
-    return {case.name: build_bundles(case.manifest, PROJECT, out / str(number)) for number, case in enumerate(CASES)}
+    return build_cases(tmp_path_factory.mktemp("fused"), "fused")
+
+
+@pytest.fixture(scope="session")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
+    """The bundles of each case with every class in a function of its own."""
+    return build_cases(tmp_path_factory.mktemp("step"), "step")
+
+
+def build_cases(out: Path, placement: Placement) -> dict[str, Built]:
+    """Build all cases with one placement."""
+    return {case.name: build_bundles(case.manifest, PROJECT, out / str(number), placement) for number, case in enumerate(CASES)}

@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qsl
 
+import requests
+
 from fnkit.engine import Chunk, Context, Event, Fault, Head, compile_flow
 from fnkit.runtime.http_events import checked
+from fnkit.manifest import loads
+from tests.contract.bundles import Built
 from tests.contract.cases import Outcome, Request
+from tests.fakes.emulator_process import emulator
 from tests.fakes.runtime_api import FakeRuntimeApi, Posted
 
 
@@ -81,8 +86,6 @@ class InProcess:
     """The engine itself, the whole graph in one place."""
 
     def __init__(self, bundle: Path) -> None:
-        from fnkit.manifest import loads
-
         manifest = loads((bundle / "graph.json").read_text())
         self._topology = compile_flow(manifest, context=Context(parameters=manifest.parameters))
 
@@ -174,8 +177,9 @@ def running(command: list[str], bundle: Path, environ: dict[str, str], log: Path
 
 
 @contextmanager
-def worker(bundle: Path, log: Path, *, managed: bool, streaming: bool, **more: str) -> Iterator[Worker]:
-    """Run the function in *bundle* in our own loop or in the managed client."""
+def worker(built: Built, log: Path, *, managed: bool, streaming: bool, **more: str) -> Iterator[Worker]:
+    """Run the entry function of *built* in our own loop or in the managed client."""
+    bundle = built.entry
     with FakeRuntimeApi() as api:
         environ = environment(bundle, api.address, FNKIT_RESPONSE_MODE="streaming" if streaming else "buffered", **more)
         command = managed_command() if managed else own_command(bundle)
@@ -184,11 +188,42 @@ def worker(bundle: Path, log: Path, *, managed: bool, streaming: bool, **more: s
 
 
 @contextmanager
-def in_process(bundle: Path, _log: Path) -> Iterator[Host]:
+def in_process(built: Built, _log: Path) -> Iterator[Host]:
     """Run the graph here."""
+    bundle = built.entry
     sys.path.insert(0, str(bundle))
     try:
         yield InProcess(bundle)
     finally:
         sys.path.remove(str(bundle))
         sys.modules.pop("steps", None)
+
+
+class Emulated:
+    """The graph behind the emulator's function URL."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    def ask(self, request: Request) -> Outcome:
+        headers = {"Content-Type": request.content_type, **request.headers}
+        if request.cookies:
+            headers["Cookie"] = "; ".join(request.cookies)
+        url = self._url + request.path + (f"?{request.query}" if request.query else "")
+        body, fault = b"", ""
+        with requests.request(request.method, url, data=request.body, headers=headers, stream=True, timeout=30) as answer:
+            try:
+                for piece in answer.iter_content(None):
+                    body += piece
+            except requests.exceptions.ChunkedEncodingError:
+                fault = "?"
+            found = {name.lower(): value for name, value in answer.headers.items()}
+            cookies = tuple(value for name, value in answer.raw.headers.items() if name.lower() == "set-cookie")
+            return Outcome(answer.status_code, body, found.get("content-type", ""), found, cookies, fault)
+
+
+@contextmanager
+def emulated(built: Built, _log: Path) -> Iterator[Host]:
+    """Run the bundles of *built* in the emulator, as a process of its own."""
+    with emulator(built.out) as running:
+        yield Emulated(running.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pytest
 
 from tests.contract.bundles import Built
 from tests.contract.cases import CASES, Case, Outcome
-from tests.contract.hosts import Host, in_process, worker
+from tests.contract.hosts import Host, emulated, in_process, worker
 
-HOSTS: dict[str, Callable[[Path, Path], AbstractContextManager[Host]]] = {
+HOSTS: dict[str, Callable[[Built, Path], AbstractContextManager[Host]]] = {
     "engine": in_process,
     "own loop, streamed": partial(worker, managed=False, streaming=True),
     "own loop, buffered": partial(worker, managed=False, streaming=False),
@@ -27,11 +28,29 @@ HOSTS: dict[str, Callable[[Path, Path], AbstractContextManager[Host]]] = {
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_host_answers_in_the_same_way(case: Case, host: str, bundles: dict[str, Built], tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with HOSTS[host](bundles[case.name].entry, log) as running:
+    with HOSTS[host](bundles[case.name], log) as running:
         found = [running.ask(case.request) for _ in range(2)]
 
     for outcome in found:
         check(outcome, case.outcome, buffered="streamed" not in host and host != "engine")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_emulator_answers_in_the_same_way(case: Case, bundles: dict[str, Built], tmp_path: Path) -> None:
+    with emulated(bundles[case.name], tmp_path) as running:
+        found = [running.ask(case.request) for _ in range(2)]
+
+    for outcome in found:
+        check(outcome, replace(case.outcome, fault="?" if case.outcome.fault else ""), buffered=False)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_so_does_a_graph_whose_steps_are_functions_of_their_own(case: Case, apart: dict[str, Built], tmp_path: Path) -> None:
+    with emulated(apart[case.name], tmp_path) as running:
+        found = [running.ask(case.request) for _ in range(2)]
+
+    for outcome in found:
+        check(outcome, replace(case.outcome, fault="?" if case.outcome.fault else ""), buffered=False)
 
 
 def check(found: Outcome, expected: Outcome, *, buffered: bool) -> None:

@@ -73,7 +73,7 @@ def test_an_error_in_mid_stream_is_told_by_trailers_and_the_next_event_is_served
 def test_switched_off_a_streaming_url_gets_the_joined_answer(four: dict[str, Built], tmp_path: Path) -> None:
     case, log = BY_NAME["stream"], tmp_path / "log"
 
-    with worker(four[case.name].entry, log, managed=True, streaming=True, FNKIT_STREAM_RUNTIME="off") as host:
+    with worker(four[case.name], log, managed=True, streaming=True, FNKIT_STREAM_RUNTIME="off") as host:
         posted = host._api.call(url_event(case.request))
 
     assert isinstance(host, Worker)

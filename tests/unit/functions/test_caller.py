@@ -1,0 +1,310 @@
+"""Steps of other functions, called through a Lambda API."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from fnkit import errors
+from fnkit.engine import Event, drive
+from fnkit.engine.answer import Answer
+from fnkit.functions.caller import StepCaller
+from fnkit.functions.codec import encode_body
+from fnkit.functions.failures import CallError, CallThrottled, CallTimeout, RemoteError, remote_error
+from fnkit.functions.frames import StepChunk, StepEnd, StepFault, StepFrame, StepHead, render_frame
+from fnkit.functions.lambda_api import LambdaApi
+from fnkit.net import aio, blocking
+from fnkit.net.client import Client
+from tests.fakes.lambda_api import FakeLambdaApi, Refusal
+
+
+def body(value: object, outlets: tuple[str, ...] | None = None) -> StepChunk:
+    return StepChunk(encode_body(value, where=""), outlets)
+
+
+def wire(*frames: StepFrame) -> bytes:
+    return b"".join(map(render_frame, frames))
+
+
+VALUE = wire(StepHead(streaming=False), body({"a": b"\x00"}, ("next",)), StepEnd())
+
+
+OPEN: list[Client] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_clients() -> Iterator[None]:
+    """Close what a test has opened."""
+    yield
+    while OPEN:
+        drive(OPEN.pop().close())
+
+
+class Caller:
+    """A step caller without an event loop, with its pauses."""
+
+    def __init__(self, api: FakeLambdaApi, environ: dict[str, str] | None = None, **options: object) -> None:
+        self.pauses: list[float] = []
+        client = Client(blocking.connector())
+        invoker = LambdaApi.from_environment(lambda: client, {"AWS_ENDPOINT_URL": api.url, **(environ or {})})
+        self._call = StepCaller(invoker, "score", "graph-dev-score", pause=self._pause, chance=lambda: 1.0, **options)  # type: ignore[arg-type]  # options of the test
+        OPEN.append(client)
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    def __call__(self, event: Event) -> Answer:
+        answer = drive(self._call(event))
+        assert isinstance(answer, Answer)
+        return answer
+
+    def chunks(self, answer: Answer) -> Iterator[tuple[object, tuple[str, ...] | None]]:
+        stream = answer.value
+        while True:
+            try:
+                yield drive(stream.__anext__())  # type: ignore[misc,attr-defined]  # a streaming answer's value
+            except StopAsyncIteration:
+                return
+
+
+def test_an_answer_comes_back_with_its_outlets() -> None:
+    with FakeLambdaApi(lambda _: [VALUE]) as api:
+        answer = Caller(api)(Event({"x": b"\xff"}, id="e1", headers={"traceparent": "00-1-2-01", "x-amzn-trace-id": "Root=1"}))
+
+    assert answer == Answer({"a": b"\x00"}, ("next",))
+    (call,) = api.calls
+    assert (call.operation, call.function) == ("response-streaming-invocations", "graph-dev-score")
+    assert call.headers["x-amzn-trace-id"] == "Root=1"
+    assert call.payload["fnkit"]["step"] == "score"
+    assert call.payload["fnkit"]["key"] == "e1/score/1"
+    assert call.payload["fnkit"]["event"]["headers"]["traceparent"] == "00-1-2-01"
+    assert "authorization" not in call.headers
+
+
+def test_with_credentials_requests_are_signed_and_name_the_version() -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1", "AWS_SESSION_TOKEN": "tok"}
+
+    with FakeLambdaApi(lambda _: [VALUE]) as api:
+        Caller(api, environ, qualifier="7")(Event(1))
+
+    (call,) = api.calls
+    assert call.query == "Qualifier=7"
+    assert call.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKID/")
+    assert call.headers["x-amz-security-token"] == "tok"
+
+
+def test_on_aws_missing_credentials_are_an_error_that_says_so() -> None:
+    with pytest.raises(errors.CredentialsError, match="no credentials"):
+        LambdaApi.from_environment(lambda: Client(blocking.connector()), {"AWS_REGION": "eu-west-1"})
+
+
+def test_a_stream_comes_chunk_by_chunk_however_it_is_cut() -> None:
+    frames = wire(StepHead(streaming=True), body("a"), body("b", ("x",)), StepEnd())
+
+    with FakeLambdaApi(lambda _: [frames[at : at + 3] for at in range(0, len(frames), 3)]) as api:
+        caller = Caller(api)
+        answer = caller(Event("x"))
+        found = list(caller.chunks(answer))
+
+    assert answer.streaming
+    assert found == [("a", None), ("b", ("x",))]
+
+
+def test_many_bodies_come_back_as_many() -> None:
+    with FakeLambdaApi(lambda _: [wire(StepHead(streaming=False, many=True), body(1), body(2), StepEnd())]) as api:
+        answer = Caller(api)(Event("x"))
+
+    assert (answer.value, answer.many) == ([1, 2], True)
+
+
+def test_a_server_without_streaming_is_asked_the_plain_way_from_then_on() -> None:
+    with FakeLambdaApi(lambda _: [VALUE], streams=False) as api:
+        caller = Caller(api)
+        first, second = caller(Event(1)), caller(Event(2))
+
+    assert first == second
+    assert [call.operation for call in api.calls] == ["response-streaming-invocations", "invocations", "invocations"]
+
+
+def test_frames_in_json_are_understood() -> None:
+    wrapped = json.dumps({"fnkit": base64.b64encode(VALUE).decode()}).encode()
+
+    with FakeLambdaApi(lambda _: [wrapped[:10], wrapped[10:]]) as api:
+        assert Caller(api)(Event(1)).outlets == ("next",)
+
+
+def test_throttles_and_server_errors_are_tried_again_with_growing_pauses_and_the_same_key() -> None:
+    refusals = [Refusal(429, "TooManyRequestsException"), Refusal(500, "ServiceException"), Refusal(503)]
+
+    with FakeLambdaApi(lambda call: refusals.pop(0) if refusals else [VALUE]) as api:
+        caller = Caller(api)
+        caller(Event(1, id="e"))
+
+    assert caller.pauses == [0.05, 0.1, 0.2]
+    assert {call.payload["fnkit"]["key"] for call in api.calls} == {"e/score/1"}
+
+
+def test_the_next_visit_of_the_same_event_has_another_key() -> None:
+    with FakeLambdaApi(lambda _: [VALUE]) as api:
+        caller, event = Caller(api), Event(1, id="e")
+        caller(event)
+        caller(event.copy(2))
+
+    assert [call.payload["fnkit"]["key"] for call in api.calls] == ["e/score/1", "e/score/2"]
+
+
+def test_a_throttle_that_does_not_end_is_a_503_that_names_the_step() -> None:
+    with FakeLambdaApi(lambda _: Refusal(429, "TooManyRequestsException", "Rate Exceeded.")) as api:
+        with pytest.raises(CallThrottled, match=r"TooManyRequestsException: Rate Exceeded\.") as caught:
+            Caller(api)(Event(1))
+
+    assert (caught.value.status, caught.value.where, len(api.calls)) == (503, "step 'score'", 5)
+
+
+def test_a_missing_function_is_not_asked_for_again() -> None:
+    with FakeLambdaApi(lambda _: Refusal(404, "ResourceNotFoundException", "Function not found")) as api:
+        with pytest.raises(CallError, match="Function not found") as caught:
+            Caller(api)(Event(1))
+
+    assert len(api.calls) == 1
+    assert "deploy the graph again" in caught.value.hint
+
+
+def test_a_function_that_cannot_be_reached_is_a_503() -> None:
+    with FakeLambdaApi(lambda _: [VALUE]) as api:
+        pass
+
+    with pytest.raises(CallThrottled, match="cannot be reached"):
+        Caller(api)(Event(1))
+
+
+def test_an_error_of_the_step_keeps_its_type_and_its_text() -> None:
+    fault = wire(StepHead(streaming=False), StepFault("KeyError", "'no such key'", ("line",)))
+
+    with FakeLambdaApi(lambda _: [fault]) as api:
+        with pytest.raises(KeyError) as caught:
+            Caller(api)(Event(1))
+
+    assert type(caught.value).__name__ == "KeyError"
+    assert str(caught.value) == "'no such key'"
+    assert len(api.calls) == 1
+
+
+def test_an_error_in_mid_stream_comes_after_the_chunks_before_it() -> None:
+    frames = wire(StepHead(streaming=True), body("a"), StepFault("MyError", "half way"))
+
+    with FakeLambdaApi(lambda _: [frames]) as api:
+        caller = Caller(api)
+        chunks = caller.chunks(caller(Event(1)))
+        first = next(chunks)
+        with pytest.raises(RemoteError, match="half way") as caught:
+            next(chunks)
+
+    assert first == ("a", None)
+    assert type(caught.value).__name__ == "MyError"
+
+
+def test_a_function_that_fails_outside_of_its_steps_is_a_502() -> None:
+    report = b'{"ErrorCode": "Unhandled", "ErrorDetails": "{\\"errorType\\": \\"Runtime.ExitError\\", \\"errorMessage\\": \\"exit 1\\"}"}'
+
+    with FakeLambdaApi(lambda _: [], report=report) as api:
+        with pytest.raises(CallError, match=r"function 'graph-dev-score' failed: Runtime\.ExitError: exit 1") as caught:
+            Caller(api)(Event(1))
+
+    assert caught.value.status == 502
+
+
+def test_so_is_one_that_fails_under_plain_invoke_and_a_timeout_is_a_504() -> None:
+    document = b'{"errorType": "Sandbox.Timedout", "errorMessage": "Task timed out after 3.00 seconds"}'
+
+    with FakeLambdaApi(lambda _: [document], streams=False, error="Unhandled") as api:
+        with pytest.raises(CallTimeout, match="Task timed out"):
+            Caller(api)(Event(1))
+
+
+@pytest.mark.parametrize(
+    "frames", [b"", wire(StepHead(streaming=False)), wire(StepHead(streaming=False), body(1)), b"hello there", b'{"a": 1}']
+)
+def test_an_answer_that_is_cut_off_or_is_none_is_a_clear_error(frames: bytes) -> None:
+    with FakeLambdaApi(lambda _: [frames] if frames else []) as api:
+        with pytest.raises(errors.InvokeError):
+            Caller(api)(Event(1))
+
+
+def test_a_function_that_answers_too_late_is_a_504() -> None:
+    release = threading.Event()
+
+    def late(_: object) -> list[bytes]:
+        release.wait(10)
+        return [VALUE]
+
+    with FakeLambdaApi(late) as api:
+        with pytest.raises(CallTimeout, match=r"did not answer within 0\.1 s"):
+            Caller(api, timeout_s=0.1)(Event(1))
+        release.set()
+
+
+def test_an_event_that_is_too_large_is_refused_before_it_is_sent() -> None:
+    with FakeLambdaApi(lambda _: [VALUE]) as api:
+        with pytest.raises(CallError, match=r"has \d+ bytes, 6291456 are possible") as caught:
+            Caller(api)(Event("x" * 6_300_000))
+
+    assert api.calls == []
+    assert caught.value.where == "step 'score'"
+
+
+def test_a_body_that_json_cannot_say_is_refused_with_the_step_and_the_type() -> None:
+    with FakeLambdaApi(lambda _: [VALUE]) as api:
+        with pytest.raises(errors.InvokeError, match="the type set") as caught:
+            Caller(api)(Event({"a": {1, 2}}))
+
+    assert caught.value.where == "step 'score'"
+
+
+def test_calls_on_an_event_loop_run_at_the_same_time_and_closing_a_stream_hangs_up() -> None:
+    together = threading.Barrier(3)
+
+    def endless(_: object) -> Iterator[bytes]:
+        together.wait(10)
+        yield wire(StepHead(streaming=True), body("a"))
+        while True:
+            yield wire(body("more" * 1000))
+
+    async def scenario() -> list[object]:
+        client = Client(aio.connector())
+        invoker = LambdaApi.from_environment(lambda: client, {"AWS_ENDPOINT_URL": api.url})
+        caller = StepCaller(invoker, "s", "f", pause=asyncio.sleep)
+        answers = await asyncio.gather(*(caller(Event(number)) for number in range(3)))
+        firsts: list[object] = []
+        for answer in answers:
+            stream = answer.value
+            assert isinstance(stream, AsyncIterator)
+            firsts.append((await anext(stream))[0])
+            await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await client.close()
+        await asyncio.to_thread(api.hung_up.wait, 10)
+        return firsts
+
+    with FakeLambdaApi(endless) as api:
+        assert asyncio.run(scenario()) == ["a", "a", "a"]
+        assert api.hung_up.is_set()
+
+
+@pytest.mark.parametrize("kind", ["ValueError", "UnicodeDecodeError", "MLRunNotFoundError", "SystemExit", "Whatever", "int"])
+def test_any_error_can_be_made_whole_again(kind: str) -> None:
+    error = remote_error(kind, "the text")
+
+    assert isinstance(error, Exception)
+    assert (type(error).__name__, str(error)) == (kind, "the text")
+
+
+def test_errors_of_fnkit_keep_their_status() -> None:
+    error = remote_error("MLRunNotFoundError", "no such model")
+
+    assert isinstance(error, errors.MLRunNotFoundError)
+    assert (error.status, error.hint) == (404, "")
