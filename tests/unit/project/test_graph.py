@@ -55,7 +55,7 @@ def test_the_default_topology_is_a_router() -> None:
 )
 def test_a_topology_that_cannot_be_is_refused(topology: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(MLRunInvalidArgumentError) as caught:
-        _function().set_topology(topology, **options)  # type: ignore[arg-type]  # options by name
+        _function().set_topology(topology, **options)  # type: ignore[call-overload]  # options by name
 
     assert str(caught.value) == message
 
@@ -354,7 +354,7 @@ def test_streaming_and_other_triggers_exclude_each_other() -> None:
 
 def test_an_attribute_that_nobody_reads_is_refused() -> None:
     with pytest.raises(AttributeError, match="did you mean 'parameters'"):
-        _function().spec.paramters = {}  # type: ignore[attr-defined]  # the mistake under test
+        _function().spec.paramters = {}
 
 
 def test_kinds_and_hub_names_are_checked() -> None:

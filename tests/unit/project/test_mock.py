@@ -362,4 +362,7 @@ def test_verbose_errors_carry_the_traceback() -> None:
     graph._function.verbose = True
 
     with graph.to_mock_server() as server:
-        assert "Traceback" in server.test(body={}, silent=True).body
+        answer = server.test(body={}, silent=True)
+
+    assert isinstance(answer, Response)
+    assert "Traceback" in str(answer.body)
