@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from fnkit_emulator import describe_functions
@@ -26,8 +27,10 @@ from fnkit_emulator.launcher import Launcher, ZygoteCommand, ZygoteLauncher
 from fnkit_emulator.options import Options
 from fnkit_emulator.pool import Pool
 from fnkit_emulator.preload import modules_to_preload
+from fnkit_emulator.sources.attached import Attached
+from fnkit_emulator.sources.plan import SourcePlan
 
-_LAMBDA_API = ("/2015-03-31/", "/2021-10-31/", "/2021-11-15/")
+_LAMBDA_API = ("/2015-03-31/", "/2019-09-25/", "/2021-10-31/", "/2021-11-15/")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 _READY_S = 5.0  # how long the zygotes may hold up the start
 _FORBIDDEN = "Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
@@ -47,6 +50,7 @@ class Emulator:
         base_url: str,
         entry: str,
         new_launcher: NewLauncher | None = None,
+        sources: SourcePlan | None = None,
     ) -> None:
         self._options, self._journal, self._base_url = options, journal, base_url
         self._access_key = f"AKIA{secrets.token_hex(8).upper()}"
@@ -56,6 +60,8 @@ class Emulator:
         self._pools: dict[str, Pool] = {}
         self._urls: dict[str, FunctionUrl] = {}
         self._api: LambdaApi | None = None
+        self._plan = sources or SourcePlan(entry, Path(options.queue_dir))
+        self._attached: Attached | None = None
         self._requests = 0
         self._draining = False
         self._quiet = asyncio.Event()
@@ -78,7 +84,10 @@ class Emulator:
             pool = Pool(deployed, self._options, launcher, self._journal)
             self._pools[deployed.name] = pool
             self._urls[deployed.name] = FunctionUrl(pool, self._journal)
-        self._api = LambdaApi(self._pools, self._options, self._journal, urls=self.urls, access_key=self._access_key)
+        self._attached = Attached(self._plan, self._pools, self._options, self._journal)
+        self._api = LambdaApi(
+            self._pools, self._options, self._journal, urls=self.urls, access_key=self._access_key, events=self._attached
+        )
         zygotes = [launcher for launcher in launchers if isinstance(launcher, ZygoteLauncher)]
         for zygote in zygotes:
             zygote.prepare()
@@ -86,23 +95,27 @@ class Emulator:
             await asyncio.wait([asyncio.ensure_future(zygote.ready.wait()) for zygote in zygotes], timeout=_READY_S)
         self._reaper = asyncio.get_running_loop().create_task(self._reap())
         self._journal(Ready(self._base_url, self.urls))
+        self._attached.start()
 
     async def drain(self) -> None:
-        """Refuse new requests and wait until those in flight are answered, at most as long as the options say."""
+        """Refuse new requests, take no more from queues, and wait until what is in flight is answered, as long as the options say."""
         self._draining = True
-        self._settle()
         try:
             async with asyncio.timeout(self._options.drain_s):
+                if self._attached is not None:
+                    await self._attached.stop()
+                self._settle()
                 await self._quiet.wait()
         except TimeoutError:
-            self._journal(Notice(f"{self._requests} requests were not done after {self._options.drain_s:g} s and are cut off"))
+            left = max(self._requests, sum(pool.in_flight for pool in self._pools.values()))
+            self._journal(Notice(f"{left} requests were not done after {self._options.drain_s:g} s and are cut off"))
 
     async def close(self) -> None:
         """End every worker process."""
         if self._reaper is not None:
             self._reaper.cancel()
-        if self._api is not None:
-            self._api.drop_background()
+        if self._attached is not None:
+            await self._attached.close()
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
 
     def _settle(self) -> None:

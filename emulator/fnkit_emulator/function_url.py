@@ -187,8 +187,8 @@ class FunctionUrl:
         self._journal(report(self._pool, invocation, status))
 
 
-def report(pool: Pool, invocation: Invocation, status: int) -> Invoked:
-    """Return the line of *invocation* for the journal."""
+def report(pool: Pool, invocation: Invocation, status: int, *, queue: str = "", batch: int = 0) -> Invoked:
+    """Return the line of *invocation* for the journal; *queue* brought it, as a batch of *batch* messages."""
     fault = invocation.fault
     return Invoked(
         function=pool.deployed.name,
@@ -201,6 +201,8 @@ def report(pool: Pool, invocation: Invocation, status: int) -> Invoked:
         size=invocation.answered_bytes,
         memory_mb=invocation.memory_mb,
         error=_short(fault, pool) if fault else "",
+        queue=queue,
+        batch=batch,
     )
 
 

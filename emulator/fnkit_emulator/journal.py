@@ -24,7 +24,8 @@ class Invoked:
     """An event has been answered.
 
     *status* is the HTTP status of a function URL (499: the client left), or of the Lambda API. *ms* counts from the hand-over to the
-    worker to the end of the answer, *init_ms* is what a cold start took before that. *chunks* is 0 for buffered answers.
+    worker to the end of the answer, *init_ms* is what a cold start took before that. *chunks* is 0 for buffered answers. *queue* brought
+    the event, a batch of *batch* messages; "" for what came by a request.
     """
 
     function: str
@@ -38,6 +39,8 @@ class Invoked:
     memory_mb: int = 0
     error: str = ""
     at: float = field(default_factory=time.time)
+    queue: str = ""
+    batch: int = 0
 
     def as_event(self) -> dict[str, object]:
         """Return the JSON object of this happening."""
@@ -55,6 +58,8 @@ class Invoked:
             event["init_ms"] = round(self.init_ms, 2)
         if self.chunks:
             event["chunks"] = self.chunks
+        if self.queue:
+            event |= {"queue": self.queue, "batch": self.batch}
         if self.error:
             event["error"] = self.error
         return event
@@ -111,6 +116,8 @@ def _invoked_text(happening: Invoked) -> str:
         parts.append(f"{happening.chunks} chunks")
     if happening.memory_mb:
         parts.append(f"{happening.memory_mb} MB")
+    if happening.queue:
+        parts.append(f"{happening.batch} from queue {happening.queue}")
     if happening.error:
         parts.append(happening.error)
     return "  ".join(parts)

@@ -6,15 +6,15 @@ exceptions (`ResourceNotFoundException` and so on).
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from typing import Literal
 from urllib.parse import parse_qs, unquote
 
+from fnkit.errors import FnkitError
 from fnkit_emulator import describe_functions, event_stream, limits
+from fnkit_emulator.api_error import ApiError
 from fnkit_emulator.asgi import (
     ClientGone,
     Departure,
@@ -30,54 +30,38 @@ from fnkit_emulator.asgi import (
     send_part,
     start_stream,
 )
+from fnkit_emulator.event_invoke import describe_config, read_config
 from fnkit_emulator.function_url import CLIENT_LEFT, report
-from fnkit_emulator.invocation import Fault, Invocation
+from fnkit_emulator.invocation import Invocation
 from fnkit_emulator.journal import Journal, Notice
 from fnkit_emulator.options import Options
 from fnkit_emulator.pool import Pool, Throttled
+from fnkit_emulator.sources.asynchronous import EventInvokeConfig
+from fnkit_emulator.sources.attached import Attached
 
 _FUNCTION = re.compile(
-    r"/(?P<version>2015-03-31|2021-10-31|2021-11-15)/functions/(?P<name>[^/]+)"
-    r"(?:/(?P<verb>invocations|response-streaming-invocations|configuration|url|urls))?/?"
+    r"/(?P<version>2015-03-31|2019-09-25|2021-10-31|2021-11-15)/functions/(?P<name>[^/]+)"
+    r"(?:/(?P<verb>invocations|response-streaming-invocations|configuration|url|urls|event-invoke-config))?/?"
 )
 _LIST = re.compile(r"/2015-03-31/functions/?")
 _TYPES = ("Event", "RequestResponse", "DryRun")
 
 
-class ApiError(Exception):
-    """An error of the Lambda API: its code, message, and HTTP status."""
-
-    def __init__(
-        self, status: int, code: str, message: str, *, kind: Literal["User", "Service"] = "User", reason: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message, self.kind, self.reason = status, code, message, kind, reason
-
-    def fields(self) -> dict[str, str]:
-        """Return the body of the error."""
-        fields = {"Type": self.kind, "Message": self.message, "message": self.message}
-        return {**fields, "Reason": self.reason} if self.reason else fields
-
-
 class LambdaApi:
-    """The Lambda API over *pools*, by function name. *urls* are the function URLs."""
+    """The Lambda API over *pools*, by function name. *urls* are the function URLs; *events* takes asynchronous invocations."""
 
     def __init__(
-        self, pools: Mapping[str, Pool], options: Options, journal: Journal, *, urls: Mapping[str, str], access_key: str
+        self,
+        pools: Mapping[str, Pool],
+        options: Options,
+        journal: Journal,
+        *,
+        urls: Mapping[str, str],
+        access_key: str,
+        events: Attached,
     ) -> None:
         self._pools, self._options, self._journal, self._urls = pools, options, journal, urls
-        self._access_key = access_key
-        self._background: set[asyncio.Task[None]] = set()
-
-    @property
-    def in_background(self) -> int:
-        """How many asynchronous invocations are not done."""
-        return len(self._background)
-
-    def drop_background(self) -> None:
-        """Give up the asynchronous invocations that are not done."""
-        for task in self._background:
-            task.cancel()
+        self._access_key, self._events = access_key, events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -101,6 +85,8 @@ class LambdaApi:
             await self._invoke(pool, scope, receive, send)
         elif method == "POST" and match["verb"] == "response-streaming-invocations":
             await self._invoke_streaming(pool, scope, receive, send)
+        elif match["verb"] == "event-invoke-config" and method in ("GET", "PUT", "POST", "DELETE"):
+            await self._configure(pool, scope, receive, send)
         elif method == "GET":
             await respond_json(send, 200, self._described(pool, match["verb"]))
         else:
@@ -136,7 +122,7 @@ class LambdaApi:
             await respond(send, 204, b"")
             return
         if kind == "Event":
-            self._in_background(pool, invocation)
+            self._accept(pool, invocation)
             await respond(send, 202, b"", [_request_id(invocation)])
             return
         self._submit(pool, invocation)
@@ -212,35 +198,29 @@ class LambdaApi:
 
     # ---- asynchronous invocations
 
-    def _in_background(self, pool: Pool, invocation: Invocation) -> None:
-        task = asyncio.get_running_loop().create_task(self._deliver(pool, invocation))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    async def _deliver(self, pool: Pool, invocation: Invocation) -> None:
-        """Have the event handled, and again after pauses if that fails; the request id stays the same."""
-        for pause in (0.0, *self._options.retry_delays_s):
-            await asyncio.sleep(pause)
-            attempt = Invocation(
-                invocation.payload,
-                request_id=invocation.request_id,
-                trace_id=invocation.trace_id,
-                client_context=invocation.client_context,
-            )
-            fault = await self._attempt(pool, attempt)
-            if fault is None:
-                return
-        text = f"the event {invocation.request_id} is given up after {1 + len(self._options.retry_delays_s)} attempts"
-        self._journal(Notice(text, pool.deployed.name, "failure"))
-
-    async def _attempt(self, pool: Pool, attempt: Invocation) -> Fault | None:
+    def _accept(self, pool: Pool, invocation: Invocation) -> None:
         try:
-            pool.submit(attempt)
-        except Throttled as error:
-            return Fault("TooManyRequestsException", error.message)
-        await attempt.read_all()
-        self._journal(report(pool, attempt, 202))
-        return attempt.fault
+            self._events.accept(pool, invocation)
+        except (FnkitError, OSError) as error:
+            self._journal(Notice(f"an asynchronous event cannot be stored: {error}", pool.deployed.name, "failure"))
+            raise ApiError(500, "ServiceException", "the event cannot be stored", kind="Service") from error
+
+    async def _configure(self, pool: Pool, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the four operations on the configuration of asynchronous invocations."""
+        name, method = pool.deployed.name, scope["method"]
+        known = self._events.configs.get(name)
+        if method in ("PUT", "POST"):
+            base = known if known is not None and method == "POST" else EventInvokeConfig()
+            document = await read_body(receive, limit=limits.ASYNC_PAYLOAD, discard=limits.DISCARD)
+            known = self._events.configs[name] = read_config(document, base, functions=self._pools)
+        elif known is None:
+            message = f"The function {pool.deployed.arn} doesn't have an EventInvokeConfig"
+            raise ApiError(404, "ResourceNotFoundException", message)
+        elif method == "DELETE":
+            del self._events.configs[name]
+            await respond(send, 204, b"")
+            return
+        await respond_json(send, 200, describe_config(pool.deployed.arn, known))
 
 
 _STREAM_HEADERS = (

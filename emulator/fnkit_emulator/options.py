@@ -23,6 +23,7 @@ class Options:
     *stall_s*: how long an environment whose client has left may take to ask for its next event before it is replaced.
     *memory_watch_s*: how often the memory of working environments is looked at. *init_limit_s*: how long a start may take, or the
     function's timeout where that is longer. *verbose* shows the messages of the HTTP server itself.
+    *queue_dir* holds a folder with the queues of each graph.
     """
 
     host: str = "127.0.0.1"
@@ -40,6 +41,7 @@ class Options:
     memory_watch_s: float = 0.1
     init_limit_s: float = 10.0
     verbose: bool = False
+    queue_dir: str = ".fnkit/queues"
 
 
 def check_host(host: str) -> str:

@@ -15,6 +15,8 @@ import signal
 import socket
 import sys
 import threading
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import ClassVar
 
@@ -30,6 +32,7 @@ from fnkit_emulator.cork import CorkedProtocol
 from fnkit_emulator.deployed import Build, Deployed, unpack
 from fnkit_emulator.journal import Journal
 from fnkit_emulator.options import Options, check_host
+from fnkit_emulator.sources.plan import SourcePlan, places, plan_sources
 from fnkit_emulator.zygote import die_with_parent
 
 _BACKLOG = 2048
@@ -41,10 +44,12 @@ def serve(build: Build, options: Options, on_event: Journal) -> None:
     EmulatorError if it cannot start, or ends by itself.
     """
     host = check_host(options.host)
+    sources = plan_sources(build.manifest, Path(options.queue_dir).absolute())
+    options = replace(options, environment={**places(sources), **options.environment})
     with _bind(host, options.port) as listener, unpack(build, options) as deployed:
         name = f"[{host}]" if ":" in host else host
         base_url = f"http://{name}:{listener.getsockname()[1]}/"
-        application = _Application(deployed, options, on_event, listener, base_url, build.manifest.entry.name)
+        application = _Application(deployed, options, on_event, listener, base_url, build.manifest.entry.name, sources)
         try:
             _Arbiter(application).run()
         except SystemExit as ended:
@@ -207,9 +212,10 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
         listener: socket.socket,
         base_url: str,
         entry: str,
+        sources: SourcePlan,
     ) -> None:
         self._arguments = deployed, options, journal
-        self._listener, self._base_url, self._entry = listener, base_url, entry
+        self._listener, self._base_url, self._entry, self._sources = listener, base_url, entry, sources
         super().__init__()
 
     def load_config(self) -> None:
@@ -230,5 +236,5 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
 
     def load(self) -> _Callable:
         deployed, options, journal = self._arguments
-        emulator = Emulator(deployed, options, journal, base_url=self._base_url, entry=self._entry)
+        emulator = Emulator(deployed, options, journal, base_url=self._base_url, entry=self._entry, sources=self._sources)
         return _Callable(emulator, options)

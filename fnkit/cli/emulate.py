@@ -61,6 +61,13 @@ _PACKAGES = {"gunicorn", "uvicorn", "uvicorn_worker", "httptools"}
     show_default=True,
     help="Seconds that requests may take to finish at the end.",
 )
+@click.option(
+    "--queue-dir",
+    type=click.Path(file_okay=False),
+    default=".fnkit/queues",
+    show_default=True,
+    help="Where queues, dead letters and asynchronous events are kept; they outlive the emulator.",
+)
 @click.option("--exit-with-stdin", is_flag=True, help="End when standard input ends, so that nothing outlives a parent process.")
 @common
 def command(
@@ -75,6 +82,7 @@ def command(
     max_environments: int,
     idle: float,
     drain: float,
+    queue_dir: str,
     exit_with_stdin: bool,
 ) -> None:
     """Build TARGET and run it on this machine: function URLs with streaming, and the Lambda API.
@@ -97,6 +105,7 @@ def command(
         max_environments=max_environments,
         idle_s=idle,
         drain_s=drain,
+        queue_dir=queue_dir,
         exit_with_stdin=exit_with_stdin,
         verbose=console.verbosity > 1,
     )

@@ -28,6 +28,8 @@ class Reader(Protocol):
 
     def receive(self, limit: int, wait_s: float) -> tuple[Record, ...]: ...
 
+    def troubles(self) -> Sequence[str]: ...
+
     def commit(self, records: Sequence[Record]) -> None: ...
 
     def close(self) -> None: ...
@@ -89,7 +91,10 @@ class KafkaSource:
 
     async def _receive(self, reader: Reader) -> tuple[Record, ...]:
         try:
-            return await asyncio.to_thread(reader.receive, self._spec.batch_size, POLL_S)
+            records = await asyncio.to_thread(reader.receive, self._spec.batch_size, POLL_S)
+            for trouble in reader.troubles():
+                self._complain(trouble)
+            return records
         except FnkitError as error:
             self._complain(error.explain())
             await asyncio.sleep(1.0)

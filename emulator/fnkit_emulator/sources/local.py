@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -30,7 +30,7 @@ class LocalSource:
 
     It is the only reader of its queue, so loans that it finds at its start belong to a reader that died: they are ended at once; and
     a loan is renewed as long as its batch is being handled, so that a slow function gets nothing twice. The file is touched by a
-    thread of its own, as a commit may have to wait for other processes.
+    thread of its own, as a commit may have to wait for other processes. *deliver* replaces the delivery in the shape of SQS.
     """
 
     def __init__(
@@ -42,19 +42,20 @@ class LocalSource:
         region: str = "us-east-1",
         delay: Callable[[int], float] = retry_delay_s,
         look_s: float = LOOK_S,
-        encode: Callable[[Sequence[Received]], bytes] | None = None,
+        deliver: Callable[[Sequence[Received]], Awaitable[Outcome[Received]]] | None = None,
     ) -> None:
         self._spec, self._queue, self._delay, self._look_s = spec, queue, delay, look_s
         self.tally = Tally()
         self._rung = asyncio.Event()
         self._stopping = False
         self._thread: ThreadPoolExecutor | None = None
-        self._delivery: Delivery[Received] = Delivery(
+        delivery: Delivery[Received] = Delivery(
             call=call,
-            encode=encode or (lambda items: sqs_batch(items, spec.address, region)),
+            encode=lambda items: sqs_batch(items, spec.address, region),
             identify=lambda loan: loan.message.id,
             rest=lambda: asyncio.sleep(0.1),
         )
+        self._deliver = deliver or delivery.deliver
 
     async def run(self) -> None:
         """Deliver what comes, up to `max_concurrency` batches at a time; after `stop` return when those at work are done."""
@@ -119,7 +120,7 @@ class LocalSource:
     async def _handle(self, batch: Sequence[Received]) -> None:
         renewal = asyncio.get_running_loop().create_task(self._renew([loan.receipt for loan in batch]))
         try:
-            outcome = await self._delivery.deliver(batch)
+            outcome = await self._deliver(batch)
         finally:
             renewal.cancel()
         self.tally.batches += 1

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-from fnkit.errors import EmulatorError, FnkitError
+from fnkit.errors import FnkitError, UsageError
 from fnkit.functions.queues.kafka_record import Record
 from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Depth, Message
@@ -31,7 +31,8 @@ class SourceMapping:
 class Poller(Protocol):
     """Reads one queue; `run` returns after `stop`, when the batches at work are done."""
 
-    tally: Tally
+    @property
+    def tally(self) -> Tally: ...
 
     async def run(self) -> None: ...
 
@@ -49,7 +50,7 @@ class Surroundings:
 
 
 def find_mappings(manifest: Manifest) -> tuple[SourceMapping, ...]:
-    """Return the mappings of a placed *manifest*, in the order of its queues. `EmulatorError` names every queue that cannot be read."""
+    """Return the mappings of a placed *manifest*, in the order of its queues. `UsageError` names every queue that cannot be read."""
     flow = manifest.spec
     if not isinstance(flow, Flow):
         return ()
@@ -65,7 +66,7 @@ def find_mappings(manifest: Manifest) -> tuple[SourceMapping, ...]:
             found += [SourceMapping(spec, reader) for reader in readers]
     problems += _read_twice(found)
     if problems:
-        raise EmulatorError("\n".join(problems), hint="see the queue's arguments in the graph")
+        raise UsageError("\n".join(problems), hint="see the queue's arguments in the graph")
     return tuple(found)
 
 
@@ -88,19 +89,23 @@ def dead_letters(spec: QueueSpec, folder: Path) -> LocalQueue:
 
 
 def open_poller(mapping: SourceMapping, call: Call, around: Surroundings) -> Poller:
-    """Return the poller of *mapping*. `EmulatorError` when the package that speaks its protocol is not installed."""
-    opener = _OPENERS.get(mapping.spec.kind)
-    if opener is None:
-        raise EmulatorError(
-            f"queue '{mapping.spec.name}' ({mapping.spec.kind}) can be written but not read here",
-            hint="read it where it lives, or use a local queue, Kafka, SQS or Kinesis",
-        )
-    try:
-        return opener(mapping, call, around)
-    except ModuleNotFoundError as error:
-        raise EmulatorError(
-            f"queue '{mapping.spec.name}' needs the package {error.name}", hint="pip install 'fnkit[kafka]' or 'fnkit[aws]'"
-        ) from error
+    """Return the poller of *mapping*, one that `check_readable` has passed."""
+    return _OPENERS[mapping.spec.kind](mapping, call, around)
+
+
+def check_readable(mappings: Iterable[SourceMapping], *, installed: Callable[[str], bool]) -> None:
+    """Raise `UsageError` with every mapping that has no poller here, or whose client package is not *installed*."""
+    problems = []
+    for mapping in mappings:
+        spec = mapping.spec
+        if spec.kind not in _OPENERS:
+            problems.append(
+                f"queue '{spec.name}' ({spec.kind}) can be written but not read here, and function '{mapping.function}' reads it"
+            )
+        elif (package := _CLIENTS.get(spec.kind)) is not None and not installed(package):
+            problems.append(f"queue '{spec.name}' ({spec.kind}) needs a package: pip install '{_EXTRAS[spec.kind]}'")
+    if problems:
+        raise UsageError("\n".join(problems), hint='use a local queue (path=""), Kafka, SQS or Kinesis')
 
 
 def _open_local(mapping: SourceMapping, call: Call, around: Surroundings) -> Poller:
@@ -130,8 +135,14 @@ def _open_sqs(mapping: SourceMapping, call: Call, around: Surroundings) -> Polle
     sqs = import_module("fnkit.functions.queues.sqs")
     source = import_module("fnkit_emulator.sources.sqs").SqsSource
     client = _client("sqs", around)
-    url = sqs.sqs_url(mapping.spec, {}, client)
-    poller: Poller = source(mapping.spec, client, url, call, complain=around.complain, region=around.region)
+    poller: Poller = source(
+        mapping.spec,
+        client,
+        lambda: sqs.sqs_url(mapping.spec, {}, client),
+        call,
+        complain=around.complain,
+        region=around.region,
+    )
     return poller
 
 
@@ -158,11 +169,21 @@ _OPENERS: Mapping[str, Callable[[SourceMapping, Call, Surroundings], Poller]] = 
     "sqs": _open_sqs,
     "kinesis": _open_kinesis,
 }
+_CLIENTS = {"kafka": "confluent_kafka", "sqs": "boto3", "kinesis": "boto3"}
+_EXTRAS = {"kafka": "fnkit[kafka]", "sqs": "fnkit[aws]", "kinesis": "fnkit[aws]"}
 
 
 def _client(service: str, around: Surroundings) -> object:
-    boto3 = import_module("boto3")
-    client: object = boto3.client(service, region_name=around.environ.get("AWS_REGION") or around.region)
+    """Return boto3's client: as this process would make it, but for what *around* says otherwise to the functions too."""
+    said = around.environ
+    client: object = import_module("boto3").client(
+        service,
+        region_name=said.get("AWS_REGION") or around.region,
+        endpoint_url=said.get(f"AWS_ENDPOINT_URL_{service.upper()}") or said.get("AWS_ENDPOINT_URL"),
+        aws_access_key_id=said.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=said.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=said.get("AWS_SESSION_TOKEN"),
+    )
     return client
 
 

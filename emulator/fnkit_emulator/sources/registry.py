@@ -8,24 +8,38 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fnkit.errors import UsageError
 from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.senders import open_sender
-from fnkit.functions.queues.spec import read_spec
+from fnkit.functions.queues.spec import QueueSpec, read_spec
+from fnkit_emulator.sources.asynchronous import queue_of
 from fnkit_emulator.sources.mappings import SourceMapping, dead_letters
+from fnkit_emulator.sources.plan import FOLDER
 
-FOLDER = ".fnkit/queues"
+__all__ = ["FOLDER", "read_registry", "redrive", "write_registry"]
 _FILE = "queues.json"
 
 
-def write_registry(folder: Path, mappings: Iterable[SourceMapping], arguments: dict[str, dict[str, object]]) -> None:
-    """Note in *folder* which queues there are; *arguments* are those of the queue steps, by name."""
+def write_registry(
+    folder: Path,
+    mappings: Iterable[SourceMapping],
+    arguments: Mapping[str, Mapping[str, object]],
+    asynchronous: Iterable[str] = (),
+) -> None:
+    """Note in *folder* which queues there are; *arguments* are those of the queue steps, by name.
+
+    *asynchronous* are the functions that have been invoked asynchronously: their events wait in a queue too.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    entries = [{"name": one.spec.name, "function": one.function, "args": arguments[one.spec.name]} for one in mappings]
+    entries: list[dict[str, object]] = [
+        {"name": one.spec.name, "function": one.function, "args": dict(arguments[one.spec.name])} for one in mappings
+    ]
+    entries += [{"function": function, "asynchronous": True} for function in asynchronous]
     fresh = folder / f"{_FILE}.new"
     fresh.write_text(json.dumps(entries, indent=2))
     os.replace(fresh, folder / _FILE)
@@ -77,9 +91,15 @@ def _original(message: Message) -> Message:
 def _read(file: Path) -> tuple[SourceMapping, ...]:
     try:
         entries = json.loads(file.read_text())
-        specs = [(read_spec(str(entry["name"]), entry["args"])[0], str(entry["function"])) for entry in entries]
+        specs = [(_spec(entry), str(entry["function"])) for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"the note of the queues cannot be read: {error}", where=str(file), hint="emulate the graph again"
         ) from error
     return tuple(SourceMapping(spec, function) for spec, function in specs if spec is not None)
+
+
+def _spec(entry: Mapping[str, Any]) -> QueueSpec | None:
+    if entry.get("asynchronous"):
+        return queue_of(str(entry["function"]))
+    return read_spec(str(entry["name"]), entry["args"])[0]

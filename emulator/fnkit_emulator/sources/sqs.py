@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fnkit.errors import FnkitError
 from fnkit.functions.queues.message import Message, Received
 from fnkit.functions.queues.spec import QueueSpec
 from fnkit_emulator.sources.batches import sqs_batch
@@ -20,33 +21,30 @@ WAIT_S = 1  # of one long poll: short, so that the end of the emulator need not 
 
 
 class SqsSource:
-    """The poller of one SQS queue; `run` until it is told to `stop`. Dead letters are the queue's own business (its redrive policy)."""
+    """The poller of one SQS queue; `run` until it is told to `stop`. *find_url* looks the queue up, and is asked until
+    there is one. Dead letters are the queue's own business (its redrive policy)."""
 
     def __init__(
         self,
         spec: QueueSpec,
         client: Any,  # boto3 has no types of its own
-        url: str,
+        find_url: Callable[[], str],
         call: Call,
         *,
         complain: Callable[[str], None],
         region: str = "us-east-1",
         delay: Callable[[int], float] = retry_delay_s,
     ) -> None:
-        self._spec, self._client, self._url, self._complain, self._delay = spec, client, url, complain, delay
+        self._spec, self._client, self._find_url, self._complain, self._delay = spec, client, find_url, complain, delay
+        self._call, self._region = call, region
         self.tally = Tally()
         self._stopping = False
-        name = url.rsplit("/", 1)[-1]
-        self._delivery: Delivery[Received] = Delivery(
-            call=call,
-            encode=lambda items: sqs_batch(items, name, region),
-            identify=lambda loan: loan.message.id,
-            rest=lambda: asyncio.sleep(0.1),
-            ordered=url.endswith(".fifo"),
-        )
+        self._url = ""
 
     async def run(self) -> None:
         """Deliver what comes, up to `max_concurrency` batches at a time; after `stop` return when those at work are done."""
+        await self._find()
+        delivery = self._delivery()
         slots = asyncio.Semaphore(self._spec.max_concurrency)
         async with asyncio.TaskGroup() as group:
             while True:
@@ -54,11 +52,29 @@ class SqsSource:
                 batch = await self._receive()
                 if not batch:
                     break
-                group.create_task(self._handle(batch)).add_done_callback(lambda _task: slots.release())
+                group.create_task(self._handle(delivery, batch)).add_done_callback(lambda _task: slots.release())
 
     def stop(self) -> None:
         """Take no more batches."""
         self._stopping = True
+
+    async def _find(self) -> None:
+        while not self._url and not self._stopping:
+            try:
+                self._url = await asyncio.to_thread(self._find_url)
+            except FnkitError as error:
+                self._complain(error.explain())
+                await asyncio.sleep(1.0)
+
+    def _delivery(self) -> Delivery[Received]:
+        name = self._url.rsplit("/", 1)[-1]
+        return Delivery(
+            call=self._call,
+            encode=lambda items: sqs_batch(items, name, self._region),
+            identify=lambda loan: loan.message.id,
+            rest=lambda: asyncio.sleep(0.1),
+            ordered=name.endswith(".fifo"),
+        )
 
     async def _receive(self) -> Sequence[Received]:
         while not self._stopping:
@@ -79,8 +95,8 @@ class SqsSource:
                 return [_received(message) for message in messages]
         return ()
 
-    async def _handle(self, batch: Sequence[Received]) -> None:
-        outcome = await self._delivery.deliver(batch)
+    async def _handle(self, delivery: Delivery[Received], batch: Sequence[Received]) -> None:
+        outcome = await delivery.deliver(batch)
         self.tally.batches += 1
         self.tally.delivered += len(outcome.done)
         self.tally.repeated += sum(loan.receives > 1 for loan in batch)

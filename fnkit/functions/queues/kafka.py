@@ -30,7 +30,7 @@ class KafkaSender:
                 "enable.idempotence": True,
                 "linger.ms": 1,
                 "message.timeout.ms": int(ACCEPT_S * 1000),
-                "log_level": 2,
+                "log_level": 0,
                 **spec.producer_options,
             }
         )
@@ -86,6 +86,7 @@ class KafkaReader:
     ) -> None:
         self._spec = spec
         self._lost = on_lost or (lambda _partitions: None)
+        self._troubles: list[str] = []
         self._consumer = Consumer(
             {
                 "bootstrap.servers": ",".join(spec.brokers),
@@ -96,7 +97,8 @@ class KafkaReader:
                 "enable.auto.offset.store": False,
                 "allow.auto.create.topics": True,
                 "session.timeout.ms": 10_000,
-                "log_level": 2,
+                "log_level": 0,
+                "error_cb": lambda error: self._troubles.append(error.str()),
             }
         )
         self._consumer.subscribe([spec.address], on_revoke=self._revoked, on_lost=self._revoked)
@@ -114,6 +116,12 @@ class KafkaReader:
                     where=f"queue '{self._spec.name}'",
                 )
         return tuple(records)
+
+    def troubles(self) -> tuple[str, ...]:
+        """Return what has kept the client from its brokers since the last call; it tries again by itself."""
+        found, self._troubles = self._troubles, []
+        where = f"topic '{self._spec.address}' on {','.join(self._spec.brokers)}"
+        return tuple(f"{where} cannot be read at the moment: {trouble}" for trouble in dict.fromkeys(found))
 
     def commit(self, records: Sequence[Record]) -> None:
         """Tell the group that *records* are done: for each partition the offset after the last of them."""

@@ -175,13 +175,13 @@ class LocalQueue:
             for id_, key, body, headers, sent, receives, reason in rows
         )
 
-    def bury(self, message: Message, reason: str) -> None:
+    def bury(self, message: Message, reason: str, *, receives: int = 0) -> None:
         """Store *message* as a dead letter at once: for what could not be processed elsewhere, in a topic or a stream."""
         row = self._row(message, self._clock())
         with self._transaction() as database:
             database.execute(
-                "INSERT INTO dead (id, key, body, headers, sent_at, receives, reason, died_at) VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
-                (*row, reason, self._clock()),
+                "INSERT INTO dead (id, key, body, headers, sent_at, receives, reason, died_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, receives, reason, self._clock()),
             )
 
     def forget_dead(self, count: int) -> int:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fnkit.errors import EmulatorError
+from fnkit.errors import UsageError
 from fnkit.functions.queues.local import LocalQueue, QueueError
 from fnkit.functions.queues.message import Message
 from fnkit.manifest import Flow, Function, Manifest, Step
 from fnkit_emulator.sources.delivery import Answer
-from fnkit_emulator.sources.mappings import EventSources, Surroundings, dead_letters, find_mappings, open_poller, queue_states
+from fnkit_emulator.sources.mappings import EventSources, Surroundings, check_readable, dead_letters, find_mappings, queue_states
 from fnkit_emulator.sources.tally import Tally
 
 
@@ -57,7 +57,7 @@ def test_every_queue_that_cannot_be_read_is_named_at_once() -> None:
         reader("b", "jobs", "two"),
     )
 
-    with pytest.raises(EmulatorError) as refused:
+    with pytest.raises(UsageError) as refused:
         find_mappings(manifest)
 
     assert "queue 'bad': batch_size must be" in refused.value.message
@@ -75,8 +75,8 @@ def test_two_functions_may_read_one_kafka_topic() -> None:
 def test_a_queue_that_cannot_be_read_here_says_so(tmp_path: Path) -> None:
     (mapping,) = find_mappings(graph(queue("s", path="v3io:///c/s"), reader("a", "s", "one")))
 
-    with pytest.raises(EmulatorError, match="can be written but not read here"):
-        open_poller(mapping, never, around(tmp_path))
+    with pytest.raises(UsageError, match="can be written but not read here"):
+        check_readable([mapping], installed=lambda _package: True)
 
 
 def test_the_state_of_a_queue_counts_what_waits_and_what_is_dead(tmp_path: Path) -> None:

@@ -156,6 +156,9 @@ class Topic:
         taken, self.records = self.records[:limit], self.records[limit:]
         return tuple(taken)
 
+    def troubles(self) -> Sequence[str]:
+        return ()
+
     def commit(self, records: Sequence[Record]) -> None:
         for record in records:
             assert record.offset == self.committed.get(record.partition, 0), "committed out of order"
