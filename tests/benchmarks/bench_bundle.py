@@ -1,8 +1,9 @@
 """Measure the build of a bundle with dependencies against plain zipfile and against reading and hashing alone.
 
-A project with one step class and two requirements is built three times: with an empty cache (install, compile, pack),
-again with nothing changed, and again after a change of the step. Beside them stand, on the very files of that bundle: `zipfile` at its default level, which is what most packagers do at each build; reading and hashing every file, the least
-that any check for changes costs; and reading and hashing the finished zip, the least that handing over a cached bundle costs.
+A project with one step class and two requirements is built three times: with an empty cache (install, compile, pack), again with
+nothing changed, and again after a change of the step. Beside them stand, on the very files of that bundle: `zipfile` at its
+default level, which is what most packagers do at each build; reading and hashing every file, the least that any check for changes
+costs; and reading and hashing the finished zip, the least that handing over a cached bundle costs.
 
     python tests/benchmarks/bench_bundle.py [--quick]
 """

@@ -28,6 +28,16 @@ from tests.fakes.builds import with_size
 
 REGION = "eu-central-1"
 APP = "class Greet:\n    def do(self, x):\n        return 'hello'\n"
+SERVE = """
+import fnkit
+
+class Greet:
+    def do(self, body):
+        return "hello"
+
+fn = fnkit.code_to_function(name="chat", kind="serving")
+fn.set_topology("flow", engine="async").to("Greet").respond()
+"""
 STREAMING = """
 class Count:
     def do(self, body):
@@ -220,6 +230,61 @@ def test_a_bundle_above_the_limit_goes_through_s3(project: Path, tmp_path: Path,
     assert _stored("chat-dev-greet", "1") == built.bundle("greet").path.read_bytes()
     assert ("chat-dev-greet", built.bundle("greet").path.stat().st_size) in sent
     assert prepare(built, Aws(session), Wishes()).plan.actions == ()
+
+
+def test_a_long_upload_tells_how_far_it_is(project: Path, tmp_path: Path, endpoint: str) -> None:
+    (project / "model.bin").write_bytes(os.urandom(3 * 2**20))
+    flow = Flow((Step("greet", target="greet:Greet", responder=True),))
+    loaded = Loaded(Manifest("chat", flow), project, includes=("model.bin",))
+    build(loaded, tmp_path / "out", placement="fused")
+
+    events = _deploy(tmp_path / "out", endpoint)
+
+    sent = [event["sent"] for event in events if event["event"] == "upload"]
+    total = {event["total"] for event in events if event["event"] == "upload"}
+    assert len(sent) == 5
+    assert sent == sorted(int(str(count)) for count in sent)
+    assert {sent[-1]} == total
+
+
+def test_a_step_file_is_built_and_deployed_at_once_as_its_options_say(tmp_path: Path, endpoint: str) -> None:
+    (tmp_path / "serve.py").write_text(SERVE)
+    common = ("--endpoint-url", endpoint, "--region", REGION, "--json", "--stage", "qa")
+
+    done = _fnkit("deploy", str(tmp_path / "serve.py"), *common, "--placement", "fused", "--stream-runtime", "wrapper")
+
+    assert done.returncode == 0, done.stderr
+    found = _client(endpoint).list_functions()["Functions"]
+    variables = found[0]["Environment"]["Variables"]
+    assert [item["FunctionName"] for item in found] == ["chat-qa-chat"]
+    assert variables["FNKIT_STREAM_RUNTIME"] == "wrapper"
+    assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == "/var/task/fnkit-bootstrap"
+
+
+@pytest.mark.parametrize(("answer", "arguments", "count"), [("n", (), 0), ("y", (), 3), ("", ("--yes",), 3)])
+def test_a_person_at_a_terminal_is_asked_unless_they_said_yes(
+    project: Path, tmp_path: Path, endpoint: str, answer: str, arguments: tuple[str, ...], count: int
+) -> None:
+    _built(project, tmp_path / "out")
+    person, terminal = os.openpty()
+    os.write(person, f"{answer}\n".encode())
+    command = [sys.executable, "-m", "fnkit", "deploy", str(tmp_path / "out"), "--endpoint-url", endpoint, "--region", REGION]
+
+    done = subprocess.run(
+        [*command, *arguments],
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=_environ(**CREDENTIALS),
+        timeout=60,
+    )
+    os.close(person)
+    os.close(terminal)
+
+    assert ("Carry out this plan?" in done.stderr) == (not arguments)
+    assert done.returncode == (0 if count else 1), done.stderr
+    assert len(_client(endpoint).list_functions()["Functions"]) == count
 
 
 # -- what goes wrong
