@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
 import socket
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 
 from fnkit.errors import InvokeError
 from fnkit.functions.sigv4 import Credentials, Signer
 
 _AWS_HOST = re.compile(r"[a-z0-9]+\.lambda-url\.([a-z0-9-]+)\.on\.aws")
-_LOCAL = ("127.0.0.1", "localhost", "::1")
+_CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 
 def call_url(url: str, path: str, body: object, *, method: str | None, headers: Mapping[str, str], timeout_s: float) -> object:
@@ -30,21 +29,24 @@ def call_url(url: str, path: str, body: object, *, method: str | None, headers: 
     address = f"{url.rstrip('/')}/{path.lstrip('/')}"
     verb = method or ("GET" if data is None else "POST")
     parts = urllib.parse.urlsplit(address)
-    if parts.scheme not in ("http", "https"):
+    if parts.scheme not in _CONNECTIONS or not parts.hostname:
         raise InvokeError(f"{url!r} is no HTTP address")
-    request = urllib.request.Request(address, data, {**sent, **_signature(parts, verb, sent, data or b"")}, method=verb)  # noqa: S310  # checked above
-    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if parts.hostname in _LOCAL else []))
+    connection = _CONNECTIONS[parts.scheme](parts.hostname, parts.port, timeout=timeout_s)
+    wanted = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
     try:
-        with opener.open(request, timeout=timeout_s) as answer:
-            return _decode(answer.read(), answer.headers.get_content_type())
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read().decode("utf-8", "replace")
-        raise RuntimeError(f"bad function response {error.code}: {text}") from None
-    except urllib.error.URLError as error:
-        raise InvokeError(f"nothing answers: {error.reason}", where=address, hint="is the function still deployed?") from error
-    except OSError as error:
-        raise InvokeError(f"the answer broke off: {error}", where=address) from error
+        connection.request(verb, wanted, data, {**sent, **_signature(parts, verb, sent, data or b"")})
+        answer = connection.getresponse()
+        text = answer.read()
+    except ConnectionRefusedError as error:
+        raise InvokeError("nothing answers there", where=address, hint="is the function still deployed?") from error
+    except (OSError, http.client.HTTPException) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise InvokeError(f"the call broke off: {said}", where=address, hint="the function's log may say more") from error
+    finally:
+        connection.close()
+    if answer.status >= 400:
+        raise RuntimeError(f"bad function response {answer.status}: {text.decode('utf-8', 'replace')}")
+    return _decode(text, answer.headers.get_content_type())
 
 
 def is_listening(url: str) -> bool:

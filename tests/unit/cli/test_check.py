@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fnkit.cli import main
+
+ROOT = Path(__file__).parents[3]
+PROJECTS = ROOT / "tests" / "projects"
+
+
+def _check(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["check", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("example", ["streaming", "cyclic"])
+def test_the_examples_have_no_problems(example: str) -> None:
+    result = _check(ROOT / "examples" / example / "serve.py")
+
+    assert result.exit_code == 0
+    assert "no problems" in result.stdout
+
+
+def test_problems_are_told_one_a_line_and_end_with_code_2() -> None:
+    result = _check(PROJECTS / "two_responders" / "graph.py")
+
+    assert result.exit_code == 2
+    assert result.stdout.splitlines()[0] == (
+        "problem: there are more than one responder steps in the graph (a,b) "
+        "(hint: only one step can answer the client: remove the other .respond())"
+    )
+    assert result.stdout.splitlines()[-1].endswith(": 1 problem")
+
+
+def test_problems_are_one_json_object_a_line() -> None:
+    result = _check("--json", PROJECTS / "misspelt_argument" / "graph.py")
+
+    problem, summary = map(json.loads, result.stdout.splitlines())
+    assert problem == {
+        "event": "problem",
+        "step": "Double",
+        "code": "unknown-argument",
+        "message": "Double does not take 'facter'",
+        "hint": "did you mean 'factor'?",
+    }
+    assert (summary["event"], summary["problems"]) == ("checked", 1)
+
+
+def test_a_target_that_cannot_be_loaded_ends_with_code_2() -> None:
+    result = _check(PROJECTS / "syntax_error" / "graph.py")
+
+    assert result.exit_code == 2
+    assert "graph.py:3: SyntaxError" in result.stderr
+    assert "Traceback" not in result.stderr
