@@ -14,7 +14,7 @@ from random import random
 from typing import TYPE_CHECKING, Protocol
 
 from fnkit.engine.answer import Answer
-from fnkit.functions.codec import decode_body, encode_json
+from fnkit.functions.codec import decode_body, encode_json, read_response
 from fnkit.functions.envelope import render_call
 from fnkit.functions.failures import CallError, remote_error
 from fnkit.functions.frames import FrameReader, StepChunk, StepFault, StepHead
@@ -85,6 +85,8 @@ class StepCaller:
                 raise remote_error(head.type, head.message, head.stack)
             if not isinstance(head, StepHead):
                 raise CallError(f"function '{self._function}' answered without a head", where=where)
+            if head.response is not None:
+                return Answer(read_response(head.response, _values(frames)))
             if head.streaming:
                 return Answer(value=_chunks(frames), outlets=None, streaming=True)
             answer = await self._whole(frames, many=head.many)
@@ -168,6 +170,16 @@ class _Frames:
         close = getattr(self._data, "aclose", None)
         if close is not None:
             await close()
+
+
+async def _values(frames: _Frames) -> AsyncIterator[object]:
+    """Yield each chunk; closing this closes the connection."""
+    chunks = _chunks(frames)
+    try:
+        async for value, _ in chunks:
+            yield value
+    finally:
+        await frames.close()
 
 
 async def _chunks(frames: _Frames) -> AsyncIterator[tuple[object, tuple[str, ...] | None]]:

@@ -1,6 +1,7 @@
 """What crosses the border between two functions: bodies, and the events that carry them.
 
-A body is one byte that says what it is, then its content: `b` bytes, `t` text in UTF-8, `j` JSON. In JSON, bytes stand as
+A body is one byte that says what it is, then its content: `b` bytes, `t` text in UTF-8, `j` JSON, `r` a `Response`: its status, content
+type and headers as JSON on one line, then its own body. In JSON, bytes stand as
 `{"$bytes": "<base64>"}`; an object of the user that looks so is wrapped in `{"$object": ...}`. Tuples become lists and keys
 become strings, as in any JSON. What JSON cannot say is refused with the name of the step and of the type.
 """
@@ -12,6 +13,7 @@ from binascii import a2b_base64, b2a_base64
 from json import dumps, loads
 from typing import TYPE_CHECKING
 
+from fnkit.engine.response import Response
 from fnkit.errors import InvokeError
 
 if TYPE_CHECKING:
@@ -28,7 +30,24 @@ def encode_body(body: object, *, where: str) -> bytes:
         return b"b" + body
     if isinstance(body, str):
         return b"t" + body.encode("utf-8", "surrogatepass")
+    if isinstance(body, Response):
+        return b"r" + encode_json(response_fields(body), where=where).encode() + b"\n" + encode_body(body.body, where=where)
     return b"j" + encode_json(body, where=where).encode()
+
+
+def response_fields(response: Response) -> list[object]:
+    """Return all of *response* but its body, as JSON values."""
+    headers = {str(name): str(value) for name, value in response.headers.items()}
+    return [response.status_code, response.content_type if response.declared else None, headers]
+
+
+def read_response(fields: object, body: object) -> Response:
+    """Return the response that `response_fields` described. Raises `InvokeError` for anything else."""
+    match fields:
+        case [int() as status, (str() | None) as content_type, dict() as headers]:
+            return Response(headers, body, content_type, status)
+        case _:
+            raise InvokeError("a response from another function cannot be read")
 
 
 def decode_body(data: bytes) -> object:
@@ -41,6 +60,9 @@ def decode_body(data: bytes) -> object:
             return content.decode("utf-8", "surrogatepass")
         if kind == b"j":
             return decode_json(content.decode())
+        if kind == b"r":
+            fields, _, inner = content.partition(b"\n")
+            return read_response(loads(fields), decode_body(inner))
     except ValueError as error:
         raise InvokeError(f"a body from another function cannot be read: {error}") from error
     raise InvokeError("a body from another function is of an unknown kind")

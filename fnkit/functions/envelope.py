@@ -35,13 +35,20 @@ def render_call(step: str, event: Event) -> dict[str, object]:
         fields["chunk"] = [event.streaming_step, event.chunk_id]
     if event.error is not None:
         fields["error"] = [type(event.error).__name__, str(event.error), event.origin_state]
-    own = {name: value for name, value in event.__dict__.items() if name != _VISITS and isinstance(value, _PLAIN)}
+    own = {name: value for name, value in event.__dict__.items() if name != _VISITS and _is_plain(value)}
     if own:
         fields["own"] = own
     return {MARK: {"step": step, "key": _key(step, event), "event": fields}}
 
 
 _VISITS = "fnkit_visits"
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether *value* is made of what JSON knows."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value) and all(map(_is_plain, value.values()))
+    return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, _PLAIN)
 
 
 def _key(step: str, event: Event) -> str:

@@ -4,7 +4,7 @@ AWS does not keep the borders of chunks, so each frame carries its length: `[kin
 
 ::
 
-    H  head    JSON: {"streaming": bool, "many": bool}; always the first
+    H  head    JSON: {"streaming": bool, "many": bool, "response": ...}; always the first
     C  chunk   [outlets length u16][outlets, JSON][body as in `codec`]; length 65535 and no outlets means: to all next steps
     E  end     nothing; always the last where all went well
     F  fault   JSON: {"type", "message", "stack"}; always the last where it did not
@@ -34,10 +34,11 @@ FRAME_LIMIT = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StepHead:
-    """The beginning of an answer."""
+    """The beginning of an answer. *response*: the status, content type and headers of a `Response` whose body is streamed."""
 
     streaming: bool
     many: bool = False
+    response: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ def render_frame(frame: StepFrame) -> bytes:
         case StepChunk(body, outlets):
             names = dumps(outlets, separators=(",", ":")).encode()
             return _HEAD.pack(b"C", 2 + len(names) + len(body)) + _OUTLETS.pack(len(names)) + names + body
-        case StepHead(streaming, many):
-            return _render(b"H", dumps({"streaming": streaming, "many": many}).encode())
+        case StepHead(streaming, many, response):
+            return _render(b"H", dumps({"streaming": streaming, "many": many, "response": response}).encode())
         case StepEnd():
             return _render(b"E", b"")
         case StepFault(kind, message, stack):
@@ -119,7 +120,7 @@ def _parse(kind: bytes, content: bytes) -> StepFrame:
             return StepEnd()
         fields = loads(content)
         if kind == b"H":
-            return StepHead(bool(fields["streaming"]), bool(fields.get("many")))
+            return StepHead(bool(fields["streaming"]), bool(fields.get("many")), fields.get("response"))
         return StepFault(str(fields["type"]), str(fields["message"]), tuple(map(str, fields["stack"])))
     except (ValueError, KeyError, TypeError) as error:
         raise InvokeError("a frame of the step's answer cannot be read") from error

@@ -6,7 +6,9 @@ from binascii import b2a_base64
 from json import dumps
 from typing import TYPE_CHECKING
 
-from fnkit.functions.codec import encode_body
+from fnkit.engine.response import Response
+from fnkit.engine.stream import SyncSource, close_source
+from fnkit.functions.codec import encode_body, response_fields
 from fnkit.functions.envelope import read_call
 from fnkit.functions.frames import StepChunk, StepEnd, StepFault, StepHead, render_frame
 from fnkit.runtime.invocation import OCTETS, Failure, Streamed, Whole
@@ -48,18 +50,24 @@ class StepCalls:
         event.__dict__["lambda_context"] = context
         try:
             answer = await step(event)
-            if not answer.streaming:
-                frames = _plain(name, answer)
-                return Whole(frames, OCTETS, streamed=True) if streams else _wrapped(frames)
+            stream = self._stream(name, answer)
+            if stream is None:
+                return _finished(_plain(name, answer), streams=streams)
         except Exception as error:
-            frames = _HEAD + self._fault(error)
-            return Whole(frames, OCTETS, streamed=True) if streams else _wrapped(frames)
-        stream = self._frames(name, answer)
-        return (
-            Streamed(OCTETS, _STREAMING_HEAD, stream)
-            if streams
-            else _wrapped(_STREAMING_HEAD + b"".join([item async for item in stream]))
-        )
+            return _finished(_HEAD + self._fault(error), streams=streams)
+        if streams:
+            return Streamed(OCTETS, stream.head, stream.frames)
+        return _finished(stream.head + b"".join([frame async for frame in stream.frames]), streams=False)
+
+    def _stream(self, name: str, answer: Answer) -> _Stream | None:
+        """Return the frames of an answer that streams, or of a `Response` whose body does; None for any other."""
+        if answer.streaming:
+            return _Stream(_STREAMING_HEAD, self._frames(name, answer.value))
+        response = answer.value
+        if isinstance(response, Response) and (hasattr(response.body, "__next__") or hasattr(response.body, "__anext__")):
+            head = render_frame(StepHead(streaming=True, response=response_fields(response)))
+            return _Stream(head, self._frames(name, _with_all_outlets(response.body)))
+        return None
 
     def _read(self, envelope: Mapping[str, object]) -> tuple[str, Event]:
         name, event = read_call(envelope)
@@ -77,8 +85,7 @@ class StepCalls:
             step = self._steps[name] = self._load(name)
         return step
 
-    async def _frames(self, name: str, answer: Answer) -> AsyncIterator[bytes]:
-        chunks = answer.value
+    async def _frames(self, name: str, chunks: object) -> AsyncIterator[bytes]:
         try:
             async for value, outlets in chunks:  # type: ignore[attr-defined]  # a streaming answer's value is a stream
                 yield _chunk(name, value, outlets)
@@ -99,6 +106,26 @@ class StepCalls:
         return render_frame(StepFault(failure.kind, failure.message, failure.stack))
 
 
+class _Stream:
+    """The head of an answer and the frames that follow it."""
+
+    __slots__ = ("frames", "head")
+
+    def __init__(self, head: bytes, frames: AsyncIterator[bytes]) -> None:
+        self.head = head
+        self.frames = frames
+
+
+async def _with_all_outlets(generator: object) -> AsyncIterator[tuple[object, None]]:
+    """Yield what a generator of either kind yields, for all next steps; closing this closes it."""
+    stream = generator if hasattr(generator, "__anext__") else SyncSource(generator)  # type: ignore[arg-type]  # a generator
+    try:
+        async for value in stream:  # type: ignore[attr-defined]  # see above
+            yield value, None
+    finally:
+        await close_source(stream)
+
+
 def _plain(name: str, answer: Answer) -> bytes:
     if not answer.many:
         return _HEAD + _chunk(name, answer.value, answer.outlets) + _END
@@ -110,5 +137,8 @@ def _chunk(name: str, value: object, outlets: tuple[str, ...] | None) -> bytes:
     return render_frame(StepChunk(encode_body(value, where=f"step '{name}'"), outlets))
 
 
-def _wrapped(frames: bytes) -> Whole:
+def _finished(frames: bytes, *, streams: bool) -> Whole:
+    """Return *frames*, all of an answer; in JSON where nothing can be streamed."""
+    if streams:
+        return Whole(frames, OCTETS, streamed=True)
     return Whole(dumps({"fnkit": b2a_base64(frames, newline=False).decode()}).encode())

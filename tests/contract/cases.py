@@ -120,6 +120,12 @@ CASES = (
         Outcome(418, b"hot", "text/x-tea", {"x-kind": "earl grey"}, ("leaf=1; Path=/",)),
     ),
     Case(
+        "streamed response",
+        chain(("tea", "StreamedTea", {})),
+        Request(b"hot", TEXT),
+        Outcome(201, b"0:hot;1:hot;", "text/x-tea", {"x-kind": "oolong"}),
+    ),
+    Case(
         "a header with a line break",
         chain(("bad", "BadHeader", {})),
         Request(b"x", TEXT),

@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl
 import requests
 
 from fnkit.engine import Chunk, Context, Event, Fault, Head, compile_flow
-from fnkit.runtime.http_events import checked
 from fnkit.manifest import loads
+from fnkit.runtime.http_events import checked
 from tests.contract.bundles import Built
 from tests.contract.cases import Outcome, Request
 from tests.fakes.emulator_process import emulator

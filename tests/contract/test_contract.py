@@ -14,6 +14,7 @@ from tests.contract.bundles import Built
 from tests.contract.cases import CASES, Case, Outcome
 from tests.contract.hosts import Host, emulated, in_process, worker
 
+BY_NAME = {case.name: case for case in CASES}
 HOSTS: dict[str, Callable[[Built, Path], AbstractContextManager[Host]]] = {
     "engine": in_process,
     "own loop, streamed": partial(worker, managed=False, streaming=True),
@@ -35,18 +36,35 @@ def test_every_host_answers_in_the_same_way(case: Case, host: str, bundles: dict
         check(outcome, case.outcome, buffered="streamed" not in host and host != "engine")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_the_emulator_answers_in_the_same_way(case: Case, bundles: dict[str, Built], tmp_path: Path) -> None:
-    with emulated(bundles[case.name], tmp_path) as running:
+FUSED = ("linear", "stream", "stream that fails in its middle", "request line, query and cookies")
+APART = (
+    *FUSED,
+    "binary",
+    "error",
+    "stream through a step",
+    "status, headers and cookies",
+    "streamed response",
+    "cycle",
+    "choice",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUSED)
+def test_the_emulator_answers_in_the_same_way(name: str, bundles: dict[str, Built], tmp_path: Path) -> None:
+    case = BY_NAME[name]
+    with emulated(bundles[name], tmp_path) as running:
         found = [running.ask(case.request) for _ in range(2)]
 
     for outcome in found:
         check(outcome, replace(case.outcome, fault="?" if case.outcome.fault else ""), buffered=False)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_so_does_a_graph_whose_steps_are_functions_of_their_own(case: Case, apart: dict[str, Built], tmp_path: Path) -> None:
-    with emulated(apart[case.name], tmp_path) as running:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APART)
+def test_so_does_a_graph_whose_steps_are_functions_of_their_own(name: str, apart: dict[str, Built], tmp_path: Path) -> None:
+    case = BY_NAME[name]
+    with emulated(apart[name], tmp_path) as running:
         found = [running.ask(case.request) for _ in range(2)]
 
     for outcome in found:

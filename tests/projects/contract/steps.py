@@ -80,6 +80,12 @@ class Teapot:
         )
 
 
+class StreamedTea(Teapot):
+    def do(self, body):
+        chunks = (f"{number}:{text(body)};" for number in range(2))
+        return self.context.Response(body=chunks, status_code=201, content_type="text/x-tea", headers={"X-Kind": "oolong"})
+
+
 class BadHeader:
     def __init__(self, context=None):
         self.context = context

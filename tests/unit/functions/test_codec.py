@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fnkit.engine.response import Response
 from fnkit.errors import InvokeError
 from fnkit.functions.codec import decode_body, encode_body
 
@@ -46,7 +47,16 @@ def test_a_body_that_holds_itself_is_refused() -> None:
         encode_body(body, where="step 'a'")
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b"j{", b"t\xff", b'j{"$bytes":"!"}'])
+@pytest.mark.parametrize("data", [b"", b"x", b"j{", b"t\xff", b'j{"$bytes":"!"}', b"r[1]\nj1", b"r[1,2,3]"])
 def test_bytes_that_are_no_body_are_refused(data: bytes) -> None:
     with pytest.raises(InvokeError):
         decode_body(data)
+
+
+@pytest.mark.parametrize("response", [Response({"a": "b"}, {"x": b"1"}, "text/x", 201), Response(body="hi"), Response(body=None)])
+def test_a_response_arrives_as_it_was_sent(response: Response) -> None:
+    found = decode_body(encode_body(response, where=""))
+
+    assert found == response
+    assert isinstance(found, Response)
+    assert found.declared == response.declared
