@@ -2,7 +2,9 @@
 
 Each function runs in a container of its own bundle; its Service is a Knative Service, or with `knative=False` a Deployment with a
 Service before it. Steps that name a function by `serviceName` get its address as `serviceUrl`, because KServe would look for an
-InferenceService of that name.
+InferenceService of that name; so do steps whose service has a URL in the graph's `services`.
+
+`export_target` starts from a loaded graph: every step class among its services becomes a function of its own, a flow of one step.
 """
 
 from __future__ import annotations
@@ -10,15 +12,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fnkit.errors import ProblemsError
+import yaml
+
+from fnkit.bundle import build
+from fnkit.errors import DeployError, ProblemsError
+from fnkit.inference_graph.decode import read_graph
 from fnkit.inference_graph.encode import to_document
 from fnkit.inference_graph.spec import ROUTER_TYPES
+from fnkit.inference_graph.step_service import is_step
 from fnkit.inference_graph.webhook import find_refusals
+from fnkit.manifest import Document as ManifestDocument
+from fnkit.manifest import Flow, Manifest
+from fnkit.manifest import Step as FlowStep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from fnkit.inference_graph.spec import InferenceGraph, Node, Step
+    from fnkit.manifest import Function
+    from fnkit.project.loaded import Loaded
 
 Document = dict[str, object]
 
@@ -42,13 +55,85 @@ def export_kserve(graph: InferenceGraph, functions: Sequence[ServedFunction], *,
 
     Raises `ProblemsError` with everything that the CRD or the webhook would refuse.
     """
-    names = {function.name: cluster_name(function.name) for function in functions}
-    addressed = replace(graph, nodes={name: _addressed(node, names, graph.namespace) for name, node in graph.nodes.items()})
+    addresses = {name: url for name, url in graph.extensions.services.items() if not is_step(url)}
+    addresses |= {function.name: _address(function.name, graph.namespace) for function in functions}
+    addressed = replace(
+        graph,
+        nodes={name: _addressed(node, addresses) for name, node in graph.nodes.items()},
+        extensions=replace(graph.extensions, services={}),
+    )
     problems = (*find_crd_violations(addressed), *find_refusals(addressed), *_name_problems(functions))
     if problems:
         raise ProblemsError(f"the export of {graph.name!r}", problems, hint="a cluster would refuse these")
     services = [document for function in functions for document in _service(function, graph.namespace, knative=knative)]
     return (*services, to_document(addressed, for_cluster=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What a graph becomes on a cluster: *documents* for kubectl, and *services*, the graphs of one step to build images of."""
+
+    documents: tuple[Document, ...]
+    services: tuple[Loaded, ...]
+
+
+def export_target(loaded: Loaded, *, image: Callable[[str], str], knative: bool = True) -> Export:
+    """Export the InferenceGraph that was *loaded*; *image* names the image of a function.
+
+    Raises `DeployError` for a graph of another kind, and `ProblemsError` with everything that a cluster would refuse.
+    """
+    spec = loaded.manifest.spec
+    if loaded.manifest.topology != "inference_graph" or not isinstance(spec, ManifestDocument):
+        raise DeployError(
+            f"{loaded.manifest.name!r} is no InferenceGraph",
+            hint="only an InferenceGraph can be exported to KServe; `fnkit build` makes bundles of any graph",
+        )
+    graph = read_graph(spec.spec, where=loaded.manifest.name)
+    classes = {name: target for name, target in graph.extensions.services.items() if is_step(target)}
+    entry = loaded.manifest.entry
+    functions = [
+        ServedFunction(name, image(cluster_name(name)), entry.memory_mb, timeout_s=entry.timeout_s, environment=entry.environment)
+        for name in classes
+    ]
+    services = tuple(replace(loaded, manifest=_service_manifest(name, target, entry)) for name, target in classes.items())
+    return Export(export_kserve(graph, functions, knative=knative), services)
+
+
+def write_export(
+    loaded: Loaded,
+    out: Path,
+    *,
+    image: Callable[[str], str],
+    knative: bool = True,
+    report: Callable[[str], None] = lambda _: None,
+) -> tuple[Path, ...]:
+    """Write the export of *loaded* into the folder *out* and return what was written: `kserve.yaml`, a folder per step class.
+
+    *report* is told what takes long. Raises what `export_target` and `fnkit.bundle.build` raise.
+    """
+    export = export_target(loaded, image=image, knative=knative)
+    written = []
+    for service in export.services:
+        folder = out / service.manifest.name
+        build(service, folder, placement="fused", report=report)
+        written.append(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "kserve.yaml"
+    path.write_text(documents_text(export.documents), "utf-8")
+    return (path, *written)
+
+
+def documents_text(documents: Sequence[Document]) -> str:
+    """Return *documents* as one YAML text."""
+    text: str = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def _service_manifest(name: str, target: str, entry: Function) -> Manifest:
+    """Return a graph of the one step *target*, called as a service is: JSON in, JSON out."""
+    function = replace(entry, name=cluster_name(name), steps=(name,), streaming=False)
+    flow = Flow((FlowStep(name=name, target=target, responder=True),))
+    return Manifest(name=cluster_name(name), spec=flow, functions=(function,))
 
 
 def cluster_name(name: str) -> str:
@@ -92,16 +177,17 @@ def _name_problems(functions: Sequence[ServedFunction]) -> Iterator[str]:
         taken[name] = function.name
 
 
-def _addressed(node: Node, names: Mapping[str, str], namespace: str) -> Node:
-    return replace(node, steps=tuple(_with_address(step, names, namespace) for step in node.steps))
+def _address(name: str, namespace: str) -> str:
+    return f"http://{cluster_name(name)}.{namespace or 'default'}.svc.cluster.local"
 
 
-def _with_address(step: Step, names: Mapping[str, str], namespace: str) -> Step:
-    name = names.get(step.service_name)
-    if name is None:
-        return step
-    url = f"http://{name}.{namespace or 'default'}.svc.cluster.local"
-    return replace(step, service_name="", service_url=url, name=step.name or step.service_name)
+def _addressed(node: Node, addresses: Mapping[str, str]) -> Node:
+    return replace(node, steps=tuple(_with_address(step, addresses) for step in node.steps))
+
+
+def _with_address(step: Step, addresses: Mapping[str, str]) -> Step:
+    url = addresses.get(step.service_name)
+    return replace(step, service_name="", service_url=url, name=step.name or step.service_name) if url else step
 
 
 def _service(function: ServedFunction, namespace: str, *, knative: bool) -> Iterator[Document]:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from fnkit.deploy.kserve import ServedFunction, cluster_name, export_kserve, find_crd_violations
-from fnkit.errors import ProblemsError
+from fnkit.deploy.kserve import (
+    ServedFunction,
+    cluster_name,
+    documents_text,
+    export_kserve,
+    export_target,
+    find_crd_violations,
+    write_export,
+)
+from fnkit.errors import DeployError, ProblemsError
 from fnkit.inference_graph.decode import read_graph
+from fnkit.inference_graph.encode import to_document
 from fnkit.inference_graph.spec import InferenceGraph
+from fnkit.manifest import Document, Flow, Function, Manifest
+from fnkit.project import load
+from fnkit.project.loaded import Loaded
 
 
 def graph(*steps: dict[str, Any], kind: str = "Sequence", **spec: Any) -> InferenceGraph:
@@ -105,3 +119,57 @@ def test_a_sound_graph_violates_nothing() -> None:
 @pytest.mark.parametrize(("name", "form"), [("Iris_Tree", "iris-tree"), ("9lives", "fn-9lives"), ("-x-", "x"), ("é" * 3, "fn")])
 def test_names_fit_a_cluster(name: str, form: str) -> None:
     assert cluster_name(name) == form
+
+
+def loaded(exported: InferenceGraph) -> Loaded:
+    entry = Function(exported.name, "entry", memory_mb=256, timeout_s=30, requirements=("numpy",))
+    return Loaded(Manifest(exported.name, Document(to_document(exported)), "inference_graph", functions=(entry,)), Path())
+
+
+def test_every_step_class_becomes_a_service_of_its_own() -> None:
+    services = {"Iris": "models:IrisTree", "far": "http://far.example/v1/models/far:predict"}
+    steps = ({"serviceName": "Iris"}, {"serviceName": "far"}, {"serviceName": "sklearn"})
+
+    export = export_target(loaded(graph(*steps, fnkit={"services": services})), image=lambda name: f"registry/{name}:1")
+
+    service, exported = export.documents
+    assert json.dumps(service).count("registry/iris:1") == 1
+    assert exported["spec"] == {
+        "nodes": {
+            "root": {
+                "routerType": "Sequence",
+                "steps": [
+                    {"name": "Iris", "serviceUrl": "http://iris.models.svc.cluster.local"},
+                    {"name": "far", "serviceUrl": "http://far.example/v1/models/far:predict"},
+                    {"serviceName": "sklearn"},
+                ],
+            }
+        }
+    }
+    assert "annotations" not in str(exported["metadata"])
+    (made,) = export.services
+    assert isinstance(made.manifest.spec, Flow)
+    assert (made.manifest.name, made.manifest.spec.steps[0].target) == ("iris", "models:IrisTree")
+    assert made.manifest.entry.requirements == ("numpy",)
+
+
+def test_only_an_inference_graph_can_be_exported() -> None:
+    with pytest.raises(DeployError, match="no InferenceGraph"):
+        export_target(Loaded(Manifest("flow", Flow(())), Path()), image=str)
+
+
+def test_the_documents_are_one_yaml_text() -> None:
+    documents = export_kserve(graph({"serviceName": "Iris_Tree"}), [FUNCTION])
+
+    assert tuple(yaml.safe_load_all(documents_text(documents))) == documents
+
+
+def test_an_export_is_a_yaml_file_and_a_bundle_per_step_class(tmp_path: Path) -> None:
+    example = Path(__file__).parents[3] / "examples" / "kserve" / "switch.yaml"
+
+    written = write_export(load(str(example)), tmp_path / "out", image=lambda name: f"registry/{name}")
+
+    assert [path.name for path in written] == ["kserve.yaml", "upper", "lower", "middle-model"]
+    kinds = [document["kind"] for document in yaml.safe_load_all(written[0].read_text("utf-8"))]
+    assert kinds == ["Service", "Service", "Service", "InferenceGraph"]
+    assert (tmp_path / "out" / "upper" / "upper.zip").is_file()
