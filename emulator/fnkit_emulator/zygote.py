@@ -245,23 +245,21 @@ class Zygote:
 
 
 def remove(root: str) -> None:
-    """Remove the folder *root*, its read-only folders included, and its parent when that is empty then."""
+    """Remove the folder *root*, its read-only folders included, and its parent when that is empty then. Another may do so too."""
     for folder, _, _ in os.walk(root):
-        os.chmod(folder, 0o700)
-    for folder, _, files in os.walk(root, topdown=False):
-        for name in files:
-            os.unlink(os.path.join(folder, name))
-        for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(folder, 0o700)
+    for folder, folders, files in os.walk(root, topdown=False):
+        for name in [*files, *folders]:
             path = os.path.join(folder, name)
-            if os.path.islink(path):
-                os.unlink(path)
-            else:
-                os.rmdir(path)
-    try:
+            with contextlib.suppress(FileNotFoundError):
+                if name in files or os.path.islink(path):
+                    os.unlink(path)
+                else:
+                    os.rmdir(path)
+    with contextlib.suppress(OSError):
         os.rmdir(root)
         os.rmdir(os.path.dirname(root))
-    except OSError:
-        pass
 
 
 def main(arguments: list[str]) -> None:

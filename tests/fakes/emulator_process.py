@@ -91,13 +91,14 @@ def emulator(target: str | Path, *options: str, environ: Mapping[str, str] | Non
 
 
 def start(target: str | Path, *options: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start the emulator, and do not wait for it."""
+    """Start the emulator, and do not wait for it. It works in the folder of *target*, where it keeps its queues."""
+    folder = Path(target).absolute()
     return subprocess.Popen(
-        [sys.executable, "-m", "fnkit", "emulate", str(target), "--port", "0", "--json", *options],
+        [sys.executable, "-m", "fnkit", "emulate", str(folder), "--port", "0", "--json", *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=REPOSITORY,
+        cwd=folder if folder.is_dir() else folder.parent,
         env={**os.environ, **(environ or {})},
         start_new_session=True,
     )

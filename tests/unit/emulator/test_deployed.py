@@ -12,6 +12,7 @@ import pytest
 from fnkit.errors import EmulatorError, UsageError
 from fnkit_emulator.deployed import extract, find_python, unpack, variables
 from fnkit_emulator.options import Options, check_host
+from fnkit_emulator.zygote import remove
 from tests.fakes.emulated import FakeBuild, fake_build
 
 
@@ -88,3 +89,21 @@ def test_other_hosts_are_refused_with_the_reason(given: str) -> None:
 
     assert caught.value.where == "--host"
     assert "loopback" in caught.value.hint
+
+
+def test_read_only_folders_and_links_are_removed(tmp_path: Path) -> None:
+    root = tmp_path / "parent" / "root"
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "file").write_text("x")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    (root / "link").symlink_to(outside)
+    (root / "a" / "b").chmod(0o555)
+    (root / "a").chmod(0o555)
+
+    remove(str(root))
+    remove(str(root))
+
+    assert not root.parent.exists()
+    assert (outside / "kept").exists()
