@@ -137,7 +137,7 @@ def _models(step: Step) -> list[Row]:
         details = models.get(name)
         facts = details if isinstance(details, Mapping) else {}
         shared = facts.get("shared_model_name")
-        rows.append(Row(str(name), f"shared {shared}" if shared else str(facts.get("execution_mechanism", ""))))
+        rows.append(Row(str(name), f"proxy of {shared}" if shared else str(facts.get("execution_mechanism", ""))))
     return rows
 
 

@@ -7,14 +7,15 @@ goes round the constraints and corrects each violated one, remembering how much 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fnkit.project.plot.layering import Layers
 
 _ROUNDS = 120
 _CORRECTIONS = 30
+_NEARLY = 10.0  # pixels that look like a mistake
 _LIGHT = 0.05  # the weight of what gives way: boxes, and the lanes of loops
 
 
@@ -52,7 +53,26 @@ def space(layers: Layers, rows: Sequence[Sequence[str]], gaps: Gaps, box_sizes: 
         _keep_boxes_tight(layers, wishes, positions, gaps)
         _keep_lanes_straight(lanes, constraints, wishes, positions)
         positions = _solve(wishes, constraints, weights)
+    positions = _aligned(layers, positions)
+    _keep_boxes_tight(layers, positions, positions, gaps)
+    _keep_lanes_straight(lanes, constraints, positions, positions)
     return _spread(_variables(layers), constraints, positions)
+
+
+def _aligned(layers: Layers, positions: Mapping[str, float]) -> dict[str, float]:
+    """Return *positions* with neighbours that are nearly in a line put exactly in a line."""
+    lines: list[set[str]] = []
+    for chain in layers.chains:
+        for one, other in () if chain.loop else pairwise(chain.seats):
+            if abs(positions[one] - positions[other]) < _NEARLY:
+                touched = [line for line in lines if one in line or other in line]
+                lines = [line for line in lines if line not in touched] + [{one, other}.union(*touched)]
+    aligned = dict(positions)
+    for line in lines:
+        found = [positions[key] for key in line]
+        if max(found) - min(found) < 2 * _NEARLY and len({layers.seats[key].rank for key in line}) == len(line):
+            aligned.update(dict.fromkeys(line, sum(found) / len(found)))
+    return aligned
 
 
 def _variables(layers: Layers) -> list[str]:
@@ -72,7 +92,7 @@ def _constraints(layers: Layers, rows: Sequence[Sequence[str]], gaps: Gaps, box_
     for unit, size in box_sizes.items():
         require(f"{unit} start", f"{unit} end", size)
     for row in rows:
-        for left, right in itertools.pairwise(row):
+        for left, right in pairwise(row):
             one, other = layers.seats[left], layers.seats[right]
             if one.unit == other.unit:
                 require(left, right, (one.cross + other.cross) / 2 + _between(layers, left, right, gaps))

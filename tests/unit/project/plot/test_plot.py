@@ -109,7 +109,7 @@ def test_a_model_runner_has_a_badge_with_the_number_of_its_models() -> None:
     runner = step("run", kind="router", target="fnkit.serving:ModelRunner", args={"models": models}, routes=routes)
     drawing = plot(flow(runner))
 
-    assert {"2", "finance", "shared llm", "thread_pool"} <= set(texts(drawing.svg()))
+    assert {"2", "finance", "proxy of llm", "thread_pool"} <= set(texts(drawing.svg()))
     assert drawing.nodes["run"] == {"shape": "folder", "label": "run (2 models)"}
 
 
