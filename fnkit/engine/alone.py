@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fnkit.engine.answer import Answer
+from fnkit.engine.chunks import route
 from fnkit.engine.compile import flow_of, node_of, waits
 from fnkit.engine.construct import build_step
 from fnkit.engine.edges import followers
 from fnkit.engine.event import Event
 from fnkit.engine.isolation import isolate
 from fnkit.engine.node import COMPLETE, Node, identity
-from fnkit.engine.outlets import choose
 from fnkit.engine.paths import read_path, write_path
 from fnkit.engine.powers import COROUTINE, STREAMS, Drop, Many
 from fnkit.engine.stream import SyncSource, close_source
@@ -49,9 +49,9 @@ def _find(steps: Sequence[Step], name: str) -> Step:
     for step in steps:
         if step.name == name:
             return step
-        for route in step.routes:
-            if route.key == name:
-                return type(step)(name=name, target=route.target, handler=route.handler, args=route.args)
+        for each in step.routes:
+            if each.key == name:
+                return type(step)(name=name, target=each.target, handler=each.handler, args=each.args)
     raise GraphError(f"the graph has no step called '{name}'", hint="deploy all functions of the graph together")
 
 
@@ -82,13 +82,13 @@ class LoneStep:
             event = result
         else:
             raise TypeError(f"step '{node.name}' gets the whole event and must return an event, not {type(result).__name__}")
-        return Answer(event.body, self._outlets(event))
+        return Answer(event.body, await self._outlets(event))
 
-    def _outlets(self, event: Event) -> tuple[str, ...] | None:
+    async def _outlets(self, event: Event) -> tuple[str, ...] | None:
         node = self._node
         if node.select is None:
             return None
-        chosen = choose(node, node.select(event if node.select_event else event.body))
+        chosen = await route(node, event)
         return None if chosen is node.targets else tuple(target.name for target in chosen)
 
     async def _chunks(self, event: Event, source: Any) -> AsyncIterator[tuple[object, tuple[str, ...] | None]]:
@@ -105,6 +105,6 @@ class LoneStep:
                 elif node.result_path:
                     chunk = write_path(isolate(event.body), node.result_path, chunk)
                 one = event.chunk(chunk, node.name, 0) if node.select is not None else event
-                yield chunk, self._outlets(one) if node.select is not None else None
+                yield chunk, await self._outlets(one) if node.select is not None else None
         finally:
             await close_source(stream)

@@ -16,7 +16,7 @@ from fnkit.engine.isolation import isolate
 from fnkit.engine.node import COMPLETE, Node
 from fnkit.engine.outlets import choose
 from fnkit.engine.paths import write_path
-from fnkit.engine.powers import DROP, RemoteStream
+from fnkit.engine.powers import COROUTINE, DROP, RemoteStream
 from fnkit.engine.stream import Stream, SyncSource, close_source
 from fnkit.errors import StreamingError
 
@@ -49,10 +49,12 @@ class Routed:
         self.targets = targets
 
 
-def route(node: Node, event: Event) -> tuple[Node, ...]:
+async def route(node: Node, event: Event) -> tuple[Node, ...]:
+    """Return the next nodes for *event*."""
     if node.select is None:
         return node.targets
-    return choose(node, node.select(event if node.select_event else event.body))
+    names = node.select(event if node.select_event else event.body)
+    return choose(node, await names if isinstance(names, COROUTINE) else names)
 
 
 async def run_whole(
@@ -148,7 +150,7 @@ async def _chunks(
             if routed:
                 chunk, outlets = chunk
             one = event.chunk(_chunk_body(node, event, chunk), node.name, number)
-            targets = _routed(node, outlets) if routed else route(node, one)
+            targets = _routed(node, outlets) if routed else await route(node, one)
             for value in await run_whole(program, targets, one, collected):
                 yield value
             number += 1

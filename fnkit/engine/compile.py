@@ -218,7 +218,7 @@ def waits(built: Built) -> bool:
         return asked
     names = {"collector": "collect", "merge": "merge"}
     extra = getattr(instance, names.get(getattr(instance, "fnkit_power", ""), ""), None)
-    return any(suspends(call) for call in (built.call, extra) if call is not None)
+    return any(suspends(call) for call in (built.call, built.select, extra) if call is not None)
 
 
 def _foresee(node: Node) -> None:

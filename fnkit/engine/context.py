@@ -6,10 +6,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from traceback import format_exception
 from typing import TYPE_CHECKING
 
-from fnkit.engine.response import Response
+from fnkit.engine.response import Response, stack_of
 
 if TYPE_CHECKING:
     from fnkit.engine.event import Event
@@ -56,7 +55,7 @@ class Logger:
 
     def exception(self, message: object, *args: object, **fields: object) -> None:
         """Write a line about a fault, and the traceback of the exception that is being handled."""
-        self.log("error", f"{message}\n{''.join(format_exception(sys.exception()))}", *args, **fields)
+        self.log("error", f"{message}\n{stack_of(error) if (error := sys.exception()) else ''}", *args, **fields)
 
 
 class Context:
@@ -123,7 +122,7 @@ class Context:
 
     def push_error(self, event: Event, message: object, source: str | None = None, **kwargs: object) -> None:
         """Report an error of *event* to the log and to the host's error stream. An exception as *message* brings its traceback."""
-        text = f"{message}\n{''.join(format_exception(message))}" if isinstance(message, BaseException) else str(message)
+        text = f"{message}\n{stack_of(message)}" if isinstance(message, BaseException) else str(message)
         self.logger.error(f"{source or 'graph'}: {message}", event_id=event.id)
         if self._errors is not None:
             self._errors(

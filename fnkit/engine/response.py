@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from traceback import format_exception
+from importlib import import_module
 
 from fnkit.errors import StreamingError
 
@@ -155,7 +155,13 @@ class WireResponse:
             await close()
 
 
+def stack_of(error: BaseException) -> str:
+    """Return the traceback of *error* as text."""
+    lines: list[str] = import_module("traceback").format_exception(error)  # only those who fail pay for its import
+    return "".join(lines)
+
+
 def fault_of(error: BaseException) -> Fault:
     """Return the fault frame for *error*; a broken stream is named by the error that broke it."""
     cause = error.__cause__ if isinstance(error, StreamingError) and error.__cause__ is not None else error
-    return Fault(type(cause).__name__, str(cause), "".join(format_exception(cause)))
+    return Fault(type(cause).__name__, str(cause), stack_of(cause))

@@ -72,7 +72,7 @@ async def walk(trip: Trip, node: Node, event: Event) -> object:  # noqa: PLR0912
                 names = node.select(_seen(event, body) if node.select_event else body)
                 target = node.outlets.get(names[0]) if names.__class__ is list and len(names) == 1 else None
                 if target is None:
-                    targets = choose(node, names)
+                    targets = choose(node, await names if names.__class__ is COROUTINE else names)
         except Exception as error:
             if len(node.calls) > 1:  # only a call can have failed: the one that the iterator gave last
                 node = node.line[-1 - length_hint(steps)]
@@ -197,11 +197,11 @@ async def _send_many(trip: Trip, node: Node, event: Event, many: Many) -> object
     bodies = many.bodies if isinstance(many.bodies, (list, tuple)) else list(many.bodies)
     if len(bodies) == 1:
         event.body = bodies[0]
-        return _onward(trip, route(node, event), event)
+        return _onward(trip, await route(node, event), event)
     first: object = NOTHING
     for body in bodies:
         one = event.copy(body)
-        for value in await run_whole(trip.program, route(node, one), one, trip.collected):
+        for value in await run_whole(trip.program, await route(node, one), one, trip.collected):
             if trip.whole:
                 await trip.arrive(value)
             elif first is NOTHING:

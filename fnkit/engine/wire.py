@@ -8,10 +8,9 @@ A stream has one media type from its first byte to its last. What the step decla
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from traceback import format_exception
 
 from fnkit.engine.payload import JSON, NDJSON, SSE, TEXT, encode, json_text, media_type
-from fnkit.engine.response import Response, WireResponse
+from fnkit.engine.response import Response, WireResponse, stack_of
 from fnkit.errors import FnkitError, MLRunHTTPStatusError, MLRunInternalServerError, StreamingError
 
 Headers = tuple[tuple[str, str], ...]
@@ -32,7 +31,7 @@ def error_response(error: BaseException, *, verbose: bool = False) -> Response:
     if isinstance(error, FnkitError) and error.hint:
         text += f"\nhint: {error.hint}"
     if verbose:
-        text += "\n" + "".join(format_exception(error))
+        text += "\n" + stack_of(error)
     return Response(body=text, status_code=status_of(error))
 
 

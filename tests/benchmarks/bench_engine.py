@@ -21,7 +21,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).with_name("engine_worker.py")
-PEERS = {"storey": "storey==1.14.1", "mlrun": "mlrun==1.12.1", "langgraph": "langgraph==1.2.22"}
+PEERS = {
+    "storey": ("storey==1.14.1", "packaging"),  # which storey imports and does not ask for
+    "mlrun": ("mlrun==1.12.1",),
+    "langgraph": ("langgraph==1.2.22",),
+}
 CASES = (
     "async 1", "async 5", "async 20", "sync 1", "sync 5", "sync 20",
     "loop 100", "fan 8", "64 at once, 5 steps", "64 at once, 10 ms",
@@ -70,9 +74,9 @@ def environment(name: str) -> Path:
     python = folder / "bin" / "python"
     done = folder / "installed"
     if not done.exists():
-        sys.stderr.write(f"installing {PEERS[name]} into {folder.name} ...\n")
+        sys.stderr.write(f"installing {PEERS[name][0]} into {folder.name} ...\n")
         venv.create(folder, with_pip=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", PEERS[name]], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *PEERS[name]], check=True)
         done.touch()
     return python
 

@@ -278,10 +278,18 @@ def mlrun_cases() -> dict[str, Case]:
     def loop(graph: Any) -> None:
         graph.to(name="turn", class_name="Turn").cycle_to(["turn"]).respond()
 
+    def fan(graph: Any) -> None:
+        names = [f"b{index}" for index in range(BRANCHES)]
+        graph.to(name="s", class_name="Async")
+        for name in names:
+            graph.add_step("Async", name=name, after="s")
+        graph.add_step("mlrun.serving.merger.Merge", name="m", after=names).respond()
+
     return {
         **{f"async {n}": one_by_one(server(line("Async", n))) for n in (1, 5, 20)},
         **{f"sync {n}": one_by_one(server(line("Sync", n))) for n in (1, 5, 20)},
         "loop 100": one_by_one(server(loop, allow_cyclic=True, max_iterations=10 * TURNS), turning),
+        "fan 8": one_by_one(server(fan)),
     }
 
 
@@ -294,11 +302,9 @@ def langgraph_cases() -> dict[str, Case]:
 
     from langgraph.graph import END, START, StateGraph  # type: ignore[import-not-found]  # a peer, as above
 
-    class State(TypedDict):
-        n: int
-
-    class Gathered(TypedDict):
-        n: Annotated[list[int], operator.add]
+    # written as calls: LangGraph evaluates annotations, which knows nothing of the names of this function
+    State = TypedDict("State", {"n": int})  # noqa: UP013
+    Gathered = TypedDict("Gathered", {"n": Annotated[list[int], operator.add]})  # noqa: UP013
 
     async def step(state: Any) -> Any:
         return {"n": state["n"]}

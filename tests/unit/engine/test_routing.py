@@ -235,3 +235,27 @@ def test_events_in_a_cycle_do_not_share_their_counters() -> None:
         return await asyncio.gather(*(topology.run(Event({"want": 3})) for _ in range(10)))
 
     assert all(result["turns"] == 3 for result in execute(work()))
+
+
+def test_select_outlets_may_wait() -> None:
+    class Later:
+        async def select_outlets(self, body: Any) -> Any:
+            await asyncio.sleep(0)
+            return body["to"]
+
+    class Chunks:
+        def do(self, body: Any) -> Any:
+            return ({"to": to} for to in body["all"])
+
+        async def select_outlets(self, body: Any) -> Any:
+            return [body["to"]]
+
+    topology = flow(*branches("Later"), names={"Later": Later})
+
+    assert topology.needs_loop
+    assert answer(topology, {"to": ["r"]})["marks"] == ["r"]
+    assert answer(topology, {"to": "l"})["marks"] == ["l"]
+    assert [chunk["marks"] for chunk in answer(flow(*branches("Chunks"), names={"Chunks": Chunks}), {"all": "lr"})] == [
+        ["l"],
+        ["r"],
+    ]
