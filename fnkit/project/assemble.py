@@ -28,6 +28,7 @@ from fnkit.project.constructors import find_call_problems
 from fnkit.project.files import read_requirements
 from fnkit.project.graph import FlowGraph
 from fnkit.project.loaded import Loaded
+from fnkit.project.model_files import carry_models
 from fnkit.project.modules import import_file
 from fnkit.project.origin import choose_root, is_installed, module_name, package_root
 from fnkit.project.pickling import pickle_objects
@@ -92,7 +93,8 @@ def finish(assembly: Assembly, manifest: Manifest, *, check_calls: bool) -> Load
     if "" in resolver.modules:
         files[manifest.name] = resolver.modules[""].__name__
     root = resolver.root or assembly.function.origin.folder
-    return Loaded(manifest, root, assembly.settings.include, pickles, assembly.settings, files)
+    manifest, models = carry_models(manifest, root)
+    return Loaded(manifest, root, (*assembly.settings.include, *models), pickles, assembly.settings, files)
 
 
 def draft_manifest(function: ServingFunction) -> Manifest:

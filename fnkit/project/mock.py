@@ -12,6 +12,7 @@ from fnkit.errors import GraphError, MLRunInvalidArgumentError, ProblemsError
 from fnkit.manifest import Flow, Manifest, Step, find_problems, resolve_function
 from fnkit.project.assemble import Assembly, begin
 from fnkit.project.mock_loop import MockStream, Stepper
+from fnkit.project.model_files import point_to_models
 from fnkit.project.resolve import Namespace
 
 if TYPE_CHECKING:
@@ -172,6 +173,8 @@ def make_mock_server(
         )
     assembly, manifest = begin(function, _as_namespaces(namespace))
     _refuse_faulty(assembly, manifest)
+    if assembly.resolver.root is not None:
+        manifest = point_to_models(manifest, assembly.resolver.root)
     errors: list[object] = []
     context = Context(
         parameters=manifest.parameters,

@@ -5,6 +5,7 @@
     routers        BaseModelRouter, ModelRouter: one request to one route
     ensembles      ParallelRun, VotingEnsemble: one request to all routes; and what is refused
     v2             V2ModelServer: load, predict and the protocol around them
+    pickled        PickledModelServer: a V2 server of a pickled model
     models         Model, ModelRunnerSelector: what a model runner runs and chooses
     authoring      ModelRunnerStep, SharedModels: model runners while a graph is written
     runner         ModelRunner: what a ModelRunnerStep becomes where the graph runs
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fnkit.serving.ensembles import EnrichmentModelRouter, EnrichmentVotingEnsemble, ParallelRun, VotingEnsemble
     from fnkit.serving.llm import LLModel
     from fnkit.serving.models import Model, ModelRunnerSelector, ModelSelector
+    from fnkit.serving.pickled import PickledModelServer
     from fnkit.serving.routers import BaseModelRouter, ModelRouter
     from fnkit.serving.runner import ModelRunner
     from fnkit.serving.topology import compile_router
@@ -43,6 +45,7 @@ __all__ = [
     "ModelRunnerStep",
     "ModelSelector",
     "ParallelRun",
+    "PickledModelServer",
     "SharedModels",
     "V2ModelServer",
     "VotingEnsemble",
@@ -55,6 +58,7 @@ _MODULES = {
     "ensembles": ("EnrichmentModelRouter", "EnrichmentVotingEnsemble", "ParallelRun", "VotingEnsemble"),
     "llm": ("LLModel",),
     "models": ("Model", "ModelRunnerSelector", "ModelSelector"),
+    "pickled": ("PickledModelServer",),
     "routers": ("BaseModelRouter", "ModelRouter"),
     "runner": ("ModelRunner",),
     "topology": ("compile_router",),
