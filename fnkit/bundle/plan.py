@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import cloudpickle
 
 import fnkit_templates
-from fnkit.bundle.ignore import IGNORE_FILE, Rule, is_ignored, is_secret, read_rules
+from fnkit.bundle.ignore import IGNORE_FILE, Rule, is_ignored, read_rules
 from fnkit.bundle.imports import read_names
 from fnkit.bundle.includes import find_includes
 from fnkit.bundle.installer import Target
@@ -20,6 +20,7 @@ from fnkit.bundle.requirements import Requirement, merge_requirements
 from fnkit.bundle.roots import Roots, find_roots, modules_in_pickle
 from fnkit.bundle.shipped import TOOLS, choose_packages, shipped_files, shipped_root
 from fnkit.errors import BundleError
+from fnkit.functions.queues.senders import queue_clients
 from fnkit.manifest import Function, Manifest, dumps
 from fnkit.project.loaded import Loaded
 
@@ -93,13 +94,14 @@ class _Planner:
         return merge_requirements(
             (settings, "[tool.fnkit] requirements"),
             (self.function.requirements, f"function {self.function.name!r}"),
+            (queue_clients(self.manifest, self.function.name), f"the queues that function {self.function.name!r} writes to"),
         )
 
     def _allowed(self, names: Iterable[str]) -> list[str]:
         allowed = []
         for name in names:
             path = PurePosixPath(name)
-            if is_secret(path) or is_ignored(path, self.rules):
+            if is_ignored(path, self.rules):
                 self.warnings.append(f"{name} is imported, but {IGNORE_FILE} leaves it out")
             else:
                 allowed.append(name)

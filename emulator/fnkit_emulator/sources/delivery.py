@@ -31,17 +31,28 @@ Call = Callable[[bytes, int], Awaitable[Answer]]
 
 @dataclass(slots=True)
 class Outcome(Generic[Item]):
-    """What became of a batch: items that are done, and items that failed with the reason."""
+    """What became of a batch: items that are done, items that failed with the reason, and items that wait behind a failed one."""
 
     done: list[Item] = field(default_factory=list)
     failed: list[tuple[Item, str]] = field(default_factory=list)
+    blocked: list[Item] = field(default_factory=list)
+
+
+def no_lane(_item: object) -> object:
+    """The lane of items that promise no order."""
+    return None
+
+
+def one_lane(_item: object) -> object:
+    """The lane of a partition or a shard: all of it in order."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery(Generic[Item]):
     """How items become a payload (*encode*), what identifies one in the answer (*identify*), and who takes it (*call*).
 
-    *ordered* says that an item must not be delivered when the one before it failed: then everything behind a failure fails with it.
+    Items of one *lane* keep their order: what stands behind a failed item in its lane is not delivered. The lane None promises no order.
     *rest* waits between two attempts at a function that is throttled.
     """
 
@@ -49,28 +60,29 @@ class Delivery(Generic[Item]):
     encode: Callable[[Sequence[Item]], bytes]
     identify: Callable[[Item], object]
     rest: Callable[[], Awaitable[None]]
-    ordered: bool = False
+    lane: Callable[[Item], object] = no_lane
 
     async def deliver(self, items: Sequence[Item]) -> Outcome[Item]:
         """Deliver *items* and return what became of each."""
         outcome: Outcome[Item] = Outcome()
-        await self._deliver(items, outcome)
+        await self._deliver(items, outcome, set())
         return outcome
 
-    async def _deliver(self, items: Sequence[Item], outcome: Outcome[Item]) -> None:
-        if self.ordered and outcome.failed:
-            outcome.failed += [(item, "an earlier item failed") for item in items]
+    async def _deliver(self, batch: Sequence[Item], outcome: Outcome[Item], blocked: set[object]) -> None:
+        items = [item for item in batch if self.lane(item) not in blocked]
+        outcome.blocked += [item for item in batch if self.lane(item) in blocked]
+        if not items:
             return
         answer = await self._call(items)
         failed = None if answer.error else failed_items(answer.payload, {self.identify(item) for item in items})
         if failed is not None:
-            self._sort(items, set(failed), outcome)
+            self._sort(items, set(failed), outcome, blocked)
         elif len(items) == 1:
-            outcome.failed.append((items[0], answer.error or "the function's answer names items that it was not given"))
+            self._fail(items[0], answer.error or "the function's answer names items that it was not given", outcome, blocked)
         else:
             middle = len(items) // 2
-            await self._deliver(items[:middle], outcome)
-            await self._deliver(items[middle:], outcome)
+            await self._deliver(items[:middle], outcome, blocked)
+            await self._deliver(items[middle:], outcome, blocked)
 
     async def _call(self, items: Sequence[Item]) -> Answer:
         payload = self.encode(items)
@@ -78,11 +90,16 @@ class Delivery(Generic[Item]):
             await self.rest()
         return answer
 
-    def _sort(self, items: Sequence[Item], failed: set[object], outcome: Outcome[Item]) -> None:
+    def _sort(self, items: Sequence[Item], failed: set[object], outcome: Outcome[Item], blocked: set[object]) -> None:
         for item in items:
-            if self.identify(item) in failed:
-                outcome.failed.append((item, "the function named it in batchItemFailures"))
-            elif self.ordered and outcome.failed:
-                outcome.failed.append((item, "an earlier item failed"))
+            if self.lane(item) in blocked:
+                outcome.blocked.append(item)
+            elif self.identify(item) in failed:
+                self._fail(item, "the function named it in batchItemFailures", outcome, blocked)
             else:
                 outcome.done.append(item)
+
+    def _fail(self, item: Item, reason: str, outcome: Outcome[Item], blocked: set[object]) -> None:
+        outcome.failed.append((item, reason))
+        if (lane := self.lane(item)) is not None:
+            blocked.add(lane)

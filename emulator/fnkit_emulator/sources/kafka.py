@@ -15,7 +15,7 @@ from fnkit.errors import FnkitError
 from fnkit.functions.queues.kafka_record import Record
 from fnkit.functions.queues.spec import QueueSpec
 from fnkit_emulator.sources.batches import kafka_batch
-from fnkit_emulator.sources.delivery import Call, Delivery
+from fnkit_emulator.sources.delivery import Call, Delivery, one_lane
 from fnkit_emulator.sources.local import retry_delay_s
 from fnkit_emulator.sources.ordered import OrderedSettling
 from fnkit_emulator.sources.tally import Tally
@@ -59,7 +59,7 @@ class KafkaSource:
             encode=lambda records: kafka_batch(records, spec),
             identify=lambda record: (f"{record.topic}-{record.partition}", record.offset),
             rest=lambda: asyncio.sleep(0.1),
-            ordered=True,
+            lane=one_lane,
         )
 
     async def run(self) -> None:

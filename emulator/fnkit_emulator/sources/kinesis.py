@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fnkit.functions.queues.spec import QueueSpec
 from fnkit_emulator.sources.batches import kinesis_batch
-from fnkit_emulator.sources.delivery import Call, Delivery
+from fnkit_emulator.sources.delivery import Call, Delivery, one_lane
 from fnkit_emulator.sources.local import retry_delay_s
 from fnkit_emulator.sources.ordered import OrderedSettling
 from fnkit_emulator.sources.tally import Tally
@@ -120,7 +120,7 @@ class KinesisSource:
             encode=lambda records: kinesis_batch(records, self._spec.address, shard, self._region),
             identify=lambda record: str(record["SequenceNumber"]),
             rest=lambda: asyncio.sleep(0.1),
-            ordered=True,
+            lane=one_lane,
         )
 
         async def settled(records: Sequence[KinesisRecord]) -> None:

@@ -54,6 +54,7 @@ class LocalSource:
             encode=lambda items: sqs_batch(items, spec.address, region),
             identify=lambda loan: loan.message.id,
             rest=lambda: asyncio.sleep(0.1),
+            lane=lambda loan: loan.message.key or None,
         )
         self._deliver = deliver or delivery.deliver
 
@@ -135,6 +136,9 @@ class LocalSource:
         for loan, reason in outcome.failed:
             self._queue.give_back([loan.receipt], delay_s=self._delay(loan.receives), reason=reason)
             self.tally.dead += loan.receives >= self._queue.retention.max_receives
+
+        if outcome.blocked:
+            self._queue.release([loan.receipt for loan in outcome.blocked])
 
     async def _renew(self, receipts: Sequence[str]) -> None:
         while True:

@@ -41,7 +41,7 @@ class OrderedSettling(Generic[Item]):
             if outcome.done:
                 attempts = 0
                 await self.settled(outcome.done)
-            batch = [item for item, _ in outcome.failed]
+            batch = [item for item, _ in outcome.failed] + outcome.blocked
             if batch and self.stopping():
                 return
             if batch:

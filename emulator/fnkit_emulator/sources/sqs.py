@@ -13,7 +13,7 @@ from fnkit.errors import FnkitError
 from fnkit.functions.queues.message import Message, Received
 from fnkit.functions.queues.spec import QueueSpec
 from fnkit_emulator.sources.batches import sqs_batch
-from fnkit_emulator.sources.delivery import Call, Delivery
+from fnkit_emulator.sources.delivery import Call, Delivery, no_lane
 from fnkit_emulator.sources.local import retry_delay_s
 from fnkit_emulator.sources.tally import Tally
 
@@ -73,7 +73,7 @@ class SqsSource:
             encode=lambda items: sqs_batch(items, name, self._region),
             identify=lambda loan: loan.message.id,
             rest=lambda: asyncio.sleep(0.1),
-            ordered=name.endswith(".fifo"),
+            lane=(lambda loan: loan.message.key) if name.endswith(".fifo") else no_lane,
         )
 
     async def _receive(self) -> Sequence[Received]:
@@ -107,6 +107,10 @@ class SqsSource:
         back: list[dict[str, object]] = [
             {"Id": str(number), "ReceiptHandle": loan.receipt, "VisibilityTimeout": int(self._delay(loan.receives))}
             for number, (loan, _) in enumerate(outcome.failed)
+        ]
+        back += [
+            {"Id": f"b{number}", "ReceiptHandle": loan.receipt, "VisibilityTimeout": 0}
+            for number, loan in enumerate(outcome.blocked)
         ]
         if done:
             await self._settle(self._client.delete_message_batch, done)

@@ -140,6 +140,15 @@ class LocalQueue:
                 database.execute("UPDATE message SET visible_at = ?, receipt = '' WHERE receipt = ?", (now + delay_s, receipt))
         self._ring()
 
+    def release(self, receipts: Iterable[str]) -> None:
+        """End the loans *receipts* as if they had not been made: what was lent and never tried is ready again and counts no receive."""
+        with self._transaction() as database:
+            database.executemany(
+                "UPDATE message SET visible_at = 0, receives = receives - 1, receipt = '' WHERE receipt = ?",
+                [(receipt,) for receipt in receipts],
+            )
+        self._ring()
+
     def renew(self, receipts: Iterable[str]) -> None:
         """Lengthen the loans *receipts* that have not run out: they end a visibility timeout from now."""
         now = self._clock()

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from fnkit.errors import FnkitError
 from fnkit.functions.queues.message import Message
-from fnkit.functions.queues.spec import QueueSpec
+from fnkit.functions.queues.spec import QueueSpec, read_spec
+from fnkit.manifest.model import Flow, Manifest
 
 # kind -> the module that exports `open_sender`; imported only when a graph has such a queue
 _MODULES = {
@@ -58,6 +59,14 @@ def open_sender(spec: QueueSpec, environ: Mapping[str, str] = os.environ) -> Sen
         ) from error
     sender: Sender = module.open_sender(spec, environ)
     return sender
+
+
+def queue_clients(manifest: Manifest, function: str) -> tuple[str, ...]:
+    """Return the packages, as requirement lines, that *function* of a placed *manifest* needs for the queues it writes to."""
+    steps = manifest.spec.steps if isinstance(manifest.spec, Flow) else ()
+    mine = [step for step in steps if step.kind == "queue" and step.function in (function, "*")]
+    specs = [read_spec(step.name, step.args)[0] for step in mine]
+    return tuple(sorted({_NEEDS[spec.kind] for spec in specs if spec is not None and spec.kind in _NEEDS}))
 
 
 def queue_urls(environ: Mapping[str, str]) -> Mapping[str, str]:

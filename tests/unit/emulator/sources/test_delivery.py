@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from fnkit_emulator.sources.batches import failed_items
-from fnkit_emulator.sources.delivery import Answer, Delivery, Outcome
+from fnkit_emulator.sources.delivery import Answer, Delivery, Outcome, no_lane, one_lane
 
 
 class Function:
@@ -29,13 +29,13 @@ async def no_rest() -> None:
     """Go on at once."""
 
 
-def run(function: Function, items: Sequence[int], *, ordered: bool = False) -> Outcome[int]:
+def run(function: Function, items: Sequence[int], *, lane: Callable[[int], object] = no_lane) -> Outcome[int]:
     delivery = Delivery(
         call=function.call,
         encode=lambda batch: json.dumps(list(batch)).encode(),
         identify=lambda item: item,
         rest=no_rest,
-        ordered=ordered,
+        lane=lane,
     )
     return asyncio.run(delivery.deliver(items))
 
@@ -68,10 +68,29 @@ def test_a_function_that_crashes_on_one_item_keeps_its_neighbours() -> None:
 
 
 def test_in_an_ordered_batch_everything_behind_a_failure_waits() -> None:
-    outcome = run(Function(crashing_on(2)), [1, 2, 3, 4], ordered=True)
+    outcome = run(Function(crashing_on(2)), [1, 2, 3, 4], lane=one_lane)
 
     assert outcome.done == [1]
-    assert [item for item, _ in outcome.failed] == [2, 3, 4]
+    assert [item for item, _ in outcome.failed] == [2]
+    assert outcome.blocked == [3, 4]
+
+
+def test_only_items_of_the_same_lane_wait_behind_a_failure() -> None:
+    function = Function(crashing_on(2))
+
+    outcome = run(function, [1, 2, 3, 4, 5, 6], lane=lambda item: item % 2)
+
+    assert outcome.done == [1, 3, 5]
+    assert [item for item, _ in outcome.failed] == [2]
+    assert outcome.blocked == [4, 6]
+    assert not [batch for batch in function.batches[function.batches.index([2]) + 1 :] if 4 in batch or 6 in batch]
+
+
+def test_a_named_item_holds_up_those_behind_it_in_its_lane() -> None:
+    outcome = run(Function(naming(3)), [1, 2, 3, 4, 5, 6], lane=lambda item: item % 2)
+
+    assert outcome.done == [1, 2, 4, 6]
+    assert outcome.blocked == [5]
 
 
 def test_a_throttled_function_is_asked_again() -> None:

@@ -246,3 +246,36 @@ def test_every_message_is_processed_or_dead_and_keys_keep_their_order(
     assert sorted(done + dead) == list(range(len(plan)))
     for key in ("a", "b"):
         assert (order := [number for number in done if plan[number][0] == key]) == sorted(order)
+
+
+def test_a_renewed_loan_lasts_from_the_renewal_on(queue: LocalQueue, clock: Clock) -> None:
+    queue.send([Message(b"slow")])
+    (loan,) = queue.receive()
+    clock.now += 20
+
+    queue.renew([loan.receipt])
+    clock.now += 20
+
+    assert queue.receive() == ()
+    assert queue.delete([loan.receipt]) == 1
+
+
+def test_a_loan_that_ran_out_is_not_renewed(queue: LocalQueue, clock: Clock) -> None:
+    queue.send([Message(b"slow")])
+    (loan,) = queue.receive()
+    clock.now += 31
+
+    queue.renew([loan.receipt])
+
+    assert len(queue.receive()) == 1
+
+
+def test_what_was_lent_and_never_tried_counts_no_receive(queue: LocalQueue) -> None:
+    queue.send([Message(b"a")])
+    for _ in range(5):
+        (loan,) = queue.receive()
+        queue.release([loan.receipt])
+
+    (received,) = queue.receive()
+
+    assert received.receives == 1
