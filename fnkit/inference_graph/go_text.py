@@ -5,7 +5,6 @@ Sources: `net/url` and `net/http` of Go 1.25; the texts were observed from the r
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from functools import lru_cache
@@ -15,6 +14,7 @@ from fnkit.net.errors import BodyTooLarge, ConnectError, ConnectionClosed, Inval
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*")
 _HOST_BYTES = frozenset("-_.~!$&'()*+,;=:[]<>\"%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}", re.DOTALL)
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
 
 
@@ -114,8 +114,8 @@ def _dial_fault(error: ConnectError) -> str:
         return f"dial tcp: lookup {place.rpartition(':')[0]}: no such host"
     if type(cause).__name__.startswith("SSL"):
         return f"tls: failed to verify certificate: {cause}"
-    if number is None and isinstance(cause, OSError) and "Connect call failed" in str(cause):
-        number = errno.ECONNREFUSED if "Errno 111" in str(cause) else None
+    if number is None and (several := _ERRNO.search(str(cause))):  # asyncio tried several addresses
+        number = int(several[1])
     if number is None or number <= 0:
         return f"dial tcp {place}: {cause or error.message}"
     return f"dial tcp {place}: connect: {os.strerror(number).lower()}"

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, unquote
 
 from fnkit.inference_graph.answers import answer_of
+from fnkit.inference_graph.calls import CallFailed
 from fnkit.inference_graph.flight import NoAnswer
 from fnkit_emulator.router import metrics
 from fnkit_emulator.router.connection import ServerAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from fnkit.inference_graph.graph import CompiledGraph
     from fnkit_emulator.router.metrics import Metrics
     from fnkit_emulator.router.requests import Request
@@ -65,7 +68,19 @@ class Front:
         if outcome.cause:
             self._log("error", "failed to process request", cause=outcome.cause, status=outcome.status)
         answer = answer_of(outcome)
-        return ServerAnswer(answer.status, answer.body, answer.content_type)
+        body = answer.body if isinstance(answer.body, bytes) else self._watched(answer.body)
+        return ServerAnswer(answer.status, body, answer.content_type)
+
+    async def _watched(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield *body*; where it breaks off, say why in the log and break the client's connection: its head is gone already."""
+        try:
+            async for chunk in body:
+                yield chunk
+        except CallFailed as error:
+            self._log("error", "the answer broke off", cause=str(error))
+            raise ConnectionAbortedError from error
+        finally:
+            await body.aclose()  # type: ignore[attr-defined]  # bodies are async generators
 
     async def _counted(self, request: Request, counters: Metrics) -> ServerAnswer | None:
         counters.in_flight += 1

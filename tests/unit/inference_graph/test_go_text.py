@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import pytest
 
@@ -35,16 +36,26 @@ def test_a_url_that_go_refuses_is_refused_in_its_words(url: str, fault: str) -> 
     assert url_fault(url) == fault
 
 
-def refused() -> ConnectError:
-    error = ConnectError("cannot connect to 127.0.0.1:9: x")
-    error.__cause__ = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+def failed(cause: OSError, place: str = "127.0.0.1:9") -> ConnectError:
+    error = ConnectError(f"cannot connect to {place}: x")
+    error.__cause__ = cause
     return error
+
+
+SEVERAL = (
+    "Multiple exceptions: [Errno 111] Connect call failed ('::1', 9, 0, 0), [Errno 111] Connect call failed ('127.0.0.1', 9)"
+)
 
 
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (refused(), 'Post "http://u": dial tcp 127.0.0.1:9: connect: connection refused'),
+        (failed(socket.gaierror(-2, "Name or service not known"), "h:9"), 'Post "http://u": dial tcp: lookup h: no such host'),
+        (failed(OSError(SEVERAL), "localhost:9"), 'Post "http://u": dial tcp localhost:9: connect: connection refused'),
+        (
+            failed(ConnectionRefusedError(errno.ECONNREFUSED, "x")),
+            'Post "http://u": dial tcp 127.0.0.1:9: connect: connection refused',
+        ),
         (ConnectionClosed("x", started=False), 'Post "http://u": EOF'),
         (ConnectionClosed("x", started=False, reset=True), 'Post "http://u": read: connection reset by peer'),
         (ConnectionClosed("x", started=True), "unexpected EOF"),

@@ -14,6 +14,7 @@ from fnkit.errors import EmulatorError
 from fnkit.inference_graph.decode import read_graph_json
 from fnkit.net import aio
 from fnkit.net.client import Client
+from fnkit.net.errors import ConnectionClosed
 from fnkit.net.http1 import parse_headers
 from fnkit_emulator.router.front import cleaned
 from fnkit_emulator.router.server import Router, RouterOptions
@@ -320,6 +321,63 @@ def test_a_streamed_answer_arrives_chunk_by_chunk() -> None:
         assert got == [b"data: 1\n\n", b"data: 2\n\n"]
 
     seen = asyncio.Event()
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_a_stream_that_breaks_off_breaks_the_clients_connection_and_is_logged() -> None:
+    async def model(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(model, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        graph = read_graph_json(json.dumps({"nodes": one(url), "fnkit": {"stream": True}}))
+        async with Router(graph, RouterOptions(port=0), log=note) as router, Client(aio.connector()) as client:
+            reply = await client.request("POST", router.url, body=b"{}")
+            chunks = reply.chunks()
+            assert await anext(chunks) == b"part"
+            with pytest.raises(ConnectionClosed):
+                await anext(chunks)
+        server.close()
+
+    def note(level: str, message: str, **fields: object) -> None:
+        noted.append((message, fields.get("cause")))
+
+    noted: list[tuple[str, object]] = []
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+    assert noted == [("the answer broke off", "unexpected EOF")]
+
+
+def test_a_client_that_leaves_a_stream_closes_the_call_of_the_service() -> None:
+    async def model(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"4\r\nmore\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.005)
+        except ConnectionError:
+            left.set()
+        finally:
+            writer.close()
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(model, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        graph = read_graph_json(json.dumps({"nodes": one(url), "fnkit": {"stream": True}}))
+        async with Router(graph, RouterOptions(port=0), log=quiet) as router:
+            client = await RawClient.to(router)
+            await client.send(post())
+            assert await client.reader.read(10)
+            client.writer.transport.abort()
+            await asyncio.wait_for(left.wait(), 10)
+        server.close()
+
+    left = asyncio.Event()
     asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
