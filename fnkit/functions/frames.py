@@ -16,7 +16,6 @@ Where a function can answer only with JSON, the frames travel as `{"fnkit": "<ba
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from json import dumps, loads
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -32,35 +31,61 @@ _ALL = 0xFFFF
 FRAME_LIMIT = 256 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class StepHead:
+class _Frame:
+    """What all frames share. They are not dataclasses: making those costs a function more time at its start than all of this module."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def _fields(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, _Frame) and other._fields() == self._fields()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._fields()))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({fields})"
+
+
+class StepHead(_Frame):
     """The beginning of an answer. *response*: the status, content type and headers of a `Response` whose body is streamed."""
 
-    streaming: bool
-    many: bool = False
-    response: object = None
+    __slots__ = ("many", "response", "streaming")
+
+    def __init__(self, streaming: bool, many: bool = False, response: object = None) -> None:
+        self.streaming = streaming
+        self.many = many
+        self.response = response
 
 
-@dataclass(frozen=True, slots=True)
-class StepChunk:
+class StepChunk(_Frame):
     """A value, as bytes of the codec, for the steps in *outlets*; None means all next steps, `()` none."""
 
-    body: bytes
-    outlets: tuple[str, ...] | None = None
+    __slots__ = ("body", "outlets")
+
+    def __init__(self, body: bytes, outlets: tuple[str, ...] | None = None) -> None:
+        self.body = body
+        self.outlets = outlets
 
 
-@dataclass(frozen=True, slots=True)
-class StepEnd:
+class StepEnd(_Frame):
     """The step is done."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class StepFault:
+
+class StepFault(_Frame):
     """The step failed with an exception of the type *type*, such as `ValueError`."""
 
-    type: str
-    message: str
-    stack: tuple[str, ...] = ()
+    __slots__ = ("message", "stack", "type")
+
+    def __init__(self, type: str, message: str, stack: tuple[str, ...] = ()) -> None:
+        self.type = type
+        self.message = message
+        self.stack = stack
 
 
 StepFrame = StepHead | StepChunk | StepEnd | StepFault
@@ -68,18 +93,16 @@ StepFrame = StepHead | StepChunk | StepEnd | StepFault
 
 def render_frame(frame: StepFrame) -> bytes:
     """Return *frame* as bytes."""
-    match frame:
-        case StepChunk(body, None):
-            return _HEAD.pack(b"C", 2 + len(body)) + b"\xff\xff" + body
-        case StepChunk(body, outlets):
-            names = dumps(outlets, separators=(",", ":")).encode()
-            return _HEAD.pack(b"C", 2 + len(names) + len(body)) + _OUTLETS.pack(len(names)) + names + body
-        case StepHead(streaming, many, response):
-            return _render(b"H", dumps({"streaming": streaming, "many": many, "response": response}).encode())
-        case StepEnd():
-            return _render(b"E", b"")
-        case StepFault(kind, message, stack):
-            return _render(b"F", dumps({"type": kind, "message": message, "stack": stack}).encode())
+    if isinstance(frame, StepChunk):
+        if frame.outlets is None:
+            return _HEAD.pack(b"C", 2 + len(frame.body)) + b"\xff\xff" + frame.body
+        names = dumps(frame.outlets, separators=(",", ":")).encode()
+        return _HEAD.pack(b"C", 2 + len(names) + len(frame.body)) + _OUTLETS.pack(len(names)) + names + frame.body
+    if isinstance(frame, StepHead):
+        return _render(b"H", dumps({"streaming": frame.streaming, "many": frame.many, "response": frame.response}).encode())
+    if isinstance(frame, StepFault):
+        return _render(b"F", dumps({"type": frame.type, "message": frame.message, "stack": frame.stack}).encode())
+    return _render(b"E", b"")
 
 
 def _render(kind: bytes, content: bytes) -> bytes:

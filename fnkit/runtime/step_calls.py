@@ -120,7 +120,11 @@ async def _with_all_outlets(generator: object) -> AsyncIterator[tuple[object, No
     """Yield what a generator of either kind yields, for all next steps; closing this closes it."""
     stream = generator if hasattr(generator, "__anext__") else SyncSource(generator)  # type: ignore[arg-type]  # a generator
     try:
-        async for value in stream:  # type: ignore[attr-defined]  # see above
+        while True:
+            try:
+                value = await stream.__anext__()
+            except StopAsyncIteration:
+                return
             yield value, None
     finally:
         await close_source(stream)
