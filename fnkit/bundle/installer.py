@@ -108,8 +108,8 @@ class CachingInstaller:
             return ()
         kept = self.compiler.cache.path(self._key(requirements, target))
         reproducible = is_reproducible(requirements, target.root)
-        if reproducible and not self.refresh and kept.is_file():
-            return read_archive(kept)
+        if reproducible and not self.refresh and (found := _read_kept(kept)):
+            return found
         self.report(f"installing {', '.join(requirement.line for requirement in requirements)}")
         packed = self._install(requirements, target)
         if reproducible:
@@ -154,12 +154,14 @@ class CachingInstaller:
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(lambda requirement: self._ask(requirement, target), requirements))
         faults = [(item, text) for item, text in zip(requirements, answers, strict=True) if text]
+        if not faults and len(requirements) == 1:
+            faults = [(requirements[0], explain_output(answer.stderr))]
         if not faults:
             where = ", ".join(dict.fromkeys(requirement.where for requirement in requirements))
             return BundleError(
-                f"the requirements do not go together: {explain_output(answer.stderr)}",
+                f"the requirements cannot be installed together: {explain_output(answer.stderr)}",
                 where=where,
-                hint="loosen or change one of the versions",
+                hint="loosen or change one of the versions, or pin one that has a wheel",
             )
         hint = "mend the name or the version, or take the line out"
         if len(faults) == 1:
@@ -232,6 +234,14 @@ def _refuse_foreign_wheels(folder: Path, target: Target) -> None:
             + ", ".join(faults),
             hint="pin a version that has such a wheel, or build on that platform",
         )
+
+
+def _read_kept(path: Path) -> tuple[Packed, ...]:
+    """Return what was kept at *path*; nothing if it is not there, or damaged."""
+    try:
+        return read_archive(path)
+    except (OSError, BundleError):
+        return ()
 
 
 def _keep(path: Path, packed: tuple[Packed, ...]) -> None:

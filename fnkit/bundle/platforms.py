@@ -48,8 +48,11 @@ class Platform:
         return (*tags, *(f"{name}_{suffix}" for name in legacy))
 
     def runs_wheel(self, tag: str, python: str) -> bool:
-        """Tell whether the platform part of a wheel's *tag* ("cp312-cp312-manylinux_2_17_x86_64") can run on it."""
-        names = set(tag.rpartition("-")[2].split("."))
+        """Tell whether a wheel of *tag* ("cp312-cp312-manylinux_2_17_x86_64") runs on it with *python*."""
+        interpreters, abi, platforms = tag.split("-", 2)
+        if not any(_suits(interpreter, abi, python) for interpreter in interpreters.split(".")):
+            return False
+        names = set(platforms.split("."))
         return self.is_host or "any" in names or bool(names & set(self.pip_names(python)))
 
 
@@ -66,6 +69,16 @@ def choose_platform(name: str = "", *, for_cloud: bool = False) -> Platform:
     if sys.platform == "linux" and machine.libc_ver()[0] == "glibc":
         return Platform(f"linux-{_host_architecture()}")
     return Platform("linux-x86_64" if for_cloud else "host")
+
+
+def _suits(interpreter: str, abi: str, python: str) -> bool:
+    """Tell whether a wheel for *interpreter* ("py3", "cp312") and *abi* works with *python*."""
+    minor = int(python.partition(".")[2])
+    kind, version = interpreter[:2], interpreter[2:]
+    if not version.startswith("3"):
+        return False
+    wanted = int(version[1:] or 0)
+    return wanted <= minor if kind == "py" or "abi3" in abi else (kind, wanted) == ("cp", minor)
 
 
 def _glibc(python: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def _build(chosen: Chosen, folder: Path, console: Console) -> tuple[Build, Setti
     if is_build_folder(Path(chosen.target)):
         if chosen.placement:
             raise UsageError("what is built is placed already", where="--placement", hint="deploy the step file instead")
-        return build(chosen.target, folder), read_settings(Path.cwd(), {})
+        return build(chosen.target, folder), read_settings(Path.cwd(), os.environ)
     loaded = load(chosen.target)
     options = Options(placement=chosen.placement or "", platform=_cloud_platform(loaded.settings), for_cloud=True)
     built = build(loaded, folder, options=options, report=console.say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,11 +10,15 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import UnknownRegionError
 
 from fnkit.deploy.aws_errors import no_credentials, no_region, translated
 from fnkit.errors import UsageError
 
 Clients = Callable[[str], Any]  # boto3 makes its clients, and their methods, while it runs
+
+
+_NUMBERED = re.compile(r"[a-z-]+-[1-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ def open_session(*, region: str = "", endpoint_url: str = "") -> Session:
         credentials = boto.get_credentials()
         if credentials is None:
             raise no_credentials("none in the environment, in ~/.aws, or from an identity provider")
-        partition = boto.get_partition_for_region(boto.region_name)
+        partition = _partition(boto, boto.region_name)
     config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, user_agent_extra="fnkit")
 
     def client(service: str) -> Any:
@@ -59,13 +64,19 @@ def find_credentials() -> Any | None:
         return found.get_frozen_credentials() if found is not None else None
 
 
+def _partition(boto: Any, region: str) -> str:
+    try:
+        return str(boto.get_partition_for_region(region))
+    except UnknownRegionError:  # behind an endpoint of its own, regions are called as it likes
+        return "aws"
+
+
 def _refuse_misspelt_region(boto: Any, region: str) -> None:
-    """UsageError for a region that is like a known one and not it; others may be newer than this boto3."""
+    """UsageError for a region whose place boto3 has not heard of; another number at a known place may just be newer."""
     known = [name for partition in boto.get_available_partitions() for name in boto.get_available_regions("lambda", partition)]
-    if region in known:
+    if _NUMBERED.fullmatch(region) and region.rpartition("-")[0] in {name.rpartition("-")[0] for name in known}:
         return
-    close = get_close_matches(region, known, 1)
     error = no_region(region)
-    if close:
-        error.hint = f"did you mean {close[0]}?"
+    if close := get_close_matches(region, known, 1):
+        error.hint = f"did you mean {close[0]}? if it is new, update boto3"
     raise error

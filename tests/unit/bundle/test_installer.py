@@ -87,7 +87,7 @@ def test_requirements_that_exclude_each_other_are_told_apart_from_absent_ones(qu
     make_wheel(quick.wheels, "beta", {"beta.py": ""}, version="0.5")
     make_wheel(quick.wheels, "beta", {"beta.py": ""}, version="2.0")
 
-    with pytest.raises(BundleError, match="do not go together"):
+    with pytest.raises(BundleError, match="cannot be installed together"):
         quick.install("alpha", "beta>=2")
 
 
@@ -102,6 +102,18 @@ def test_a_set_is_installed_once_and_again_only_when_asked(quick: Bench) -> None
     assert sorted(kept, key=lambda entry: entry.name) == sorted(first, key=lambda entry: entry.name)
     assert next(unpack(entry) for entry in fresh if entry.name == "alpha.py") == b"x = 2\n"
     assert quick.said == ["installing alpha", "installing alpha"]
+
+
+def test_a_damaged_cache_is_no_error(quick: Bench) -> None:
+    make_wheel(quick.wheels, "alpha", {"alpha.py": "x = 1\n"})
+    first = quick.install("alpha")
+    kept = next((quick.folder / "cache" / "requirements").iterdir())
+    kept.write_bytes(kept.read_bytes()[:-30])
+
+    again = quick.install("alpha")
+
+    assert {entry.name for entry in again} == {entry.name for entry in first}
+    assert len(quick.said) == 2
 
 
 def test_a_requirement_that_names_a_place_is_never_taken_from_the_cache(quick: Bench) -> None:

@@ -1,0 +1,33 @@
+import pytest
+
+from fnkit.deploy.session import open_session
+from fnkit.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "us-gov-west-1", "cn-north-1", "ap-southeast-9"])
+def test_known_regions_and_new_ones_at_known_places_are_taken(region: str) -> None:
+    assert open_session(region=region).region == region
+
+
+def test_a_partition_follows_from_the_region() -> None:
+    assert open_session(region="cn-north-1").partition == "aws-cn"
+
+
+@pytest.mark.parametrize(("region", "hint"), [("eu-centrall-1", "eu-central-1"), ("us-east1", "us-east-1"), ("mars", "--region")])
+def test_a_misspelt_region_is_refused_with_the_one_that_was_meant(region: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_session(region=region)
+
+    assert hint in caught.value.hint
+
+
+def test_another_endpoint_may_have_regions_of_its_own() -> None:
+    assert open_session(region="local-1", endpoint_url="http://127.0.0.1:1").region == "local-1"
