@@ -26,6 +26,8 @@ from fnkit_emulator.runtime_api import RuntimeConnection
 from fnkit_emulator.zygote import remove
 
 _REMEMBERED = 256
+_LOG_READS = 16  # of 64 KB, so that a worker that prints without end does not hold up the others
+_LONGEST_LINE = 256 * 1024
 _TERM_GRACE_S = 0.3
 _DEATH_NOTICE_S = 0.05
 _SAMPLE_S = 0.02
@@ -64,7 +66,6 @@ class Environment:
         self._deployed, self._options, self._launcher, self._owner = deployed, options, launcher, owner
         self._polls: deque[RuntimeConnection] = deque()
         self._finished: deque[str] = deque(maxlen=_REMEMBERED)
-        self._past: dict[str, Invocation] = {}
         self._server: asyncio.Server | None = None
         self._connections: set[RuntimeConnection] = set()
         self._log_fd = -1
@@ -138,7 +139,8 @@ class Environment:
         if self.state == "ended":
             return
         was_starting, self.state = self.state == "starting", "ended"
-        self.read_log()
+        while self._log_fd >= 0 and self.read_log():
+            pass
         fault = self._end_fault or self._init_fault or exit_fault(status)
         for invocation in list(self.running.values()):
             invocation.finish(fault)
@@ -194,7 +196,7 @@ class Environment:
         self._connections.discard(connection)
 
     def find(self, request_id: str) -> Invocation | None:
-        return self.running.get(request_id) or self._past.get(request_id)
+        return self.running.get(request_id) or (_DONE if request_id in self._finished else None)
 
     def broke_off(self, invocation: Invocation) -> None:
         # A process that dies loses its connections first; its end says more than they do.
@@ -236,7 +238,7 @@ class Environment:
         request_id = invocation.request_id
         self.running.pop(request_id, None)
         self._stop_timer(request_id)
-        self._remember(invocation)
+        self._finished.append(request_id)
         self.read_log()
         invocation.log_tail = self._log_tail
         self.idle_since = time.monotonic()
@@ -257,12 +259,6 @@ class Environment:
             f"did not stop within {self._options.stall_s:g} s after its client had left; the environment is replaced"
         )
         self.kill(None)
-
-    def _remember(self, invocation: Invocation) -> None:
-        if len(self._finished) == _REMEMBERED:
-            self._past.pop(self._finished[0], None)
-        self._finished.append(invocation.request_id)
-        self._past[invocation.request_id] = invocation
 
     def _stop_timer(self, name: str) -> None:
         timer = self._timers.pop(name, None)
@@ -295,20 +291,25 @@ class Environment:
                 Fault("Runtime.ExitError", f"Runtime exited with error: signal: killed (out of memory: {used} of {allowed} MB)")
             )
 
-    def read_log(self) -> None:
-        """Take what the process has written so far, and tell the lines."""
-        while self._log_fd >= 0:
+    def read_log(self) -> bool:
+        """Take what the process has written so far, and tell the lines; True if there is more."""
+        for _ in range(_LOG_READS):
+            if self._log_fd < 0:
+                return False
             try:
                 data = os.read(self._log_fd, 65536)
             except BlockingIOError:
-                return
+                return False
             if not data:
                 self._end_of_log()
-                return
+                return False
             self._log_tail = (self._log_tail + data)[-limits.LOG_TAIL :]
             *lines, self._log_rest = (self._log_rest + data).split(b"\n")
+            if len(self._log_rest) > _LONGEST_LINE:
+                lines, self._log_rest = [*lines, self._log_rest], b""
             for line in lines:
                 self._owner.wrote(line.decode("utf-8", "replace"))
+        return True
 
     def _end_of_log(self) -> None:
         asyncio.get_running_loop().remove_reader(self._log_fd)
@@ -317,6 +318,10 @@ class Environment:
         if self._log_rest:
             self._owner.wrote(self._log_rest.decode("utf-8", "replace"))
             self._log_rest = b""
+
+
+_DONE = Invocation(b"")
+_DONE.finish()
 
 
 def timeout_fault(request_id: str, seconds: float) -> Fault:

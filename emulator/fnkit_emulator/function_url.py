@@ -40,6 +40,7 @@ from fnkit_emulator.url_response import (
 )
 
 CLIENT_LEFT = 499
+_WITHOUT_BODY = (204, 304)  # a client would take a body for the next answer
 _BAD_GATEWAY = (b"Internal Server Error", [(b"content-type", b"text/plain")])
 
 
@@ -112,8 +113,9 @@ class FunctionUrl:
                 return CLIENT_LEFT if departure.left else await self._failed(send, invocation)
             await start_stream(send, head.status, [*head.headers, _request_id(invocation)])
             while data or (data := await invocation.read()):
-                await send_part(send, data)
-                invocation.chunks += 1
+                if head.status not in _WITHOUT_BODY:
+                    await send_part(send, data)
+                    invocation.chunks += 1
                 data = b""
             if departure.left:
                 return CLIENT_LEFT
@@ -152,6 +154,7 @@ class FunctionUrl:
                 head, body = answer.head, answer.body
         except BadAnswer as error:
             return await self._bad_answer(send, str(error))
+        body = b"" if head.status in _WITHOUT_BODY else body
         await respond(send, head.status, body, [*head.headers, _request_id(invocation)])
         return head.status
 

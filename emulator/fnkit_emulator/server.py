@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
@@ -30,12 +31,13 @@ from fnkit.errors import EmulatorError
 from fnkit_emulator.application import Emulator
 from fnkit_emulator.cork import CorkedProtocol
 from fnkit_emulator.deployed import Build, Deployed, unpack
-from fnkit_emulator.journal import Journal
+from fnkit_emulator.journal import Happening, Journal
 from fnkit_emulator.options import Options, check_host
 from fnkit_emulator.sources.plan import SourcePlan, places, plan_sources
 from fnkit_emulator.zygote import die_with_parent
 
 _BACKLOG = 2048
+_MANY_FILES = 10_240
 
 
 def serve(build: Build, options: Options, on_event: Journal) -> None:
@@ -44,6 +46,8 @@ def serve(build: Build, options: Options, on_event: Journal) -> None:
     EmulatorError if it cannot start, or ends by itself.
     """
     host = check_host(options.host)
+    _raise_file_limit()
+    on_event = _while_somebody_listens(on_event)
     sources = plan_sources(build.manifest, Path(options.queue_dir).absolute())
     options = replace(options, environment={**places(sources), **options.environment})
     with _bind(host, options.port) as listener, unpack(build, options) as deployed:
@@ -57,6 +61,29 @@ def serve(build: Build, options: Options, on_event: Journal) -> None:
                 raise EmulatorError(
                     "the emulator's server process ended unexpectedly", hint="run it with -vv to see the server's own messages"
                 ) from None
+
+
+def _while_somebody_listens(journal: Journal) -> Journal:
+    """Return *journal*, which falls silent when its reader has gone: that is no reason for requests to fail."""
+    listening = True
+
+    def tell(happening: Happening) -> None:
+        nonlocal listening
+        if listening:
+            try:
+                journal(happening)
+            except BrokenPipeError:
+                listening = False
+
+    return tell
+
+
+def _raise_file_limit() -> None:
+    """Ask for as many open files as allowed: an environment takes five, a client one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, _MANY_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -154,8 +154,14 @@ class Zygote:
     def obey(self, command: dict) -> None:  # type: ignore[type-arg]  # JSON
         if "start" in command:
             log_fd = self.fds.pop(0)
-            pid = self.start(log_fd, command["environ"])
-            os.close(log_fd)
+            try:
+                pid = self.start(log_fd, command["environ"])
+            except OSError as error:  # no more processes, no more memory
+                os.write(log_fd, f"no process can be started: {error}\n".encode())
+                self.say({"exited": command["start"], "status": 1})
+                return
+            finally:
+                os.close(log_fd)
             self.pids[pid] = command["start"]
             self.say({"started": command["start"], "pid": pid})
             return

@@ -359,6 +359,22 @@ def test_the_emulator_ends_with_its_standard_input(built: Path) -> None:
         wait_until_gone(pids)
 
 
+def test_requests_are_answered_when_nobody_reads_the_output_any_more(built: Path) -> None:
+    process = start(built)
+    try:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        process.stdout.close()
+        answers = [post(url, {"do": "quietly"}).status_code for _ in range(3)]
+        process.send_signal(signal.SIGTERM)
+
+        assert answers == [200, 200, 200]
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_server_process_that_dies_ends_the_emulator_with_an_error(built: Path) -> None:
     process = start(built)
     with emulator_of(process) as running:

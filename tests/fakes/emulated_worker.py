@@ -161,6 +161,19 @@ def say(client, request_id, event, work, headers):
     answer(client, request_id, None)
 
 
+def chatter(client, request_id, event, work, headers):
+    sys.stdout.write("x" * work["size"])
+    sys.stdout.write("\nend\n")
+    sys.stdout.flush()
+    answer(client, request_id, None)
+
+
+def twice(client, request_id, event, work, headers):
+    """Answer twice, and tell what the second answer got."""
+    answer(client, request_id, 1)
+    print("again:", *client.post(f"invocation/{request_id}/response", b"2"))
+
+
 def fail(client, request_id, event, work, headers):
     error = {"errorType": "ValueError", "errorMessage": "no good", "stackTrace": ["steps.py:7"]}
     client.post(
@@ -221,5 +234,5 @@ def hang(client, request_id, event, work, headers):
 
 ACTIONS = {
     function.__name__: function
-    for function in (echo, reply, facts, nap, meet, say, fail, crash, grow, large, stream, spawn, hang)
+    for function in (echo, reply, facts, nap, meet, say, chatter, twice, fail, crash, grow, large, stream, spawn, hang)
 }

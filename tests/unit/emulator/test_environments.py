@@ -229,6 +229,25 @@ async def test_prints_and_errors_are_told_line_by_line_with_the_functions_name(t
     assert emulator.journal.lines == ["a line ä", "an error line"]
 
 
+async def test_a_line_without_end_and_a_flood_are_told_in_pieces(tmp_path: Path) -> None:
+    async with emulated(fake_build(tmp_path)) as emulator:
+        await emulator.invoke({"do": "chatter", "size": 3_000_000})
+        await emulator.invoke({"do": "crash"})
+
+    assert sum(len(line) for line in emulator.journal.lines if line != "end") == 3_000_000
+    assert emulator.journal.lines[-1] == "end"
+    assert len(emulator.journal.lines) > 5
+
+
+async def test_a_second_answer_is_refused(tmp_path: Path) -> None:
+    async with emulated(fake_build(tmp_path)) as emulator:
+        first = await emulator.invoke({"do": "twice"})
+        await emulator.invoke({"do": "crash"})
+
+    assert first.json() == 1
+    assert emulator.journal.lines[0].startswith("again: 403 ")
+
+
 async def test_environments_have_lambdas_variables_and_the_functions_own(tmp_path: Path) -> None:
     function = entry(environment={"OWN": "1", "AWS_REGION": "cannot be set"}, memory_mb=256)
     async with emulated(fake_build(tmp_path, function), Options(region="eu-west-1", environment={"GIVEN": "2"})) as emulator:

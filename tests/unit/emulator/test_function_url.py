@@ -158,3 +158,12 @@ async def test_a_foreign_web_page_may_not_use_the_lambda_api(tmp_path: Path) -> 
         own = await emulator.invoke({"do": "echo"}, headers={"origin": "http://localhost:8080"})
 
     assert (refused.status, own.status) == (403, 200)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("status", [204, 304])
+async def test_statuses_without_a_body_get_none(tmp_path: Path, streaming: bool, status: int) -> None:
+    async with emulated(fake_build(tmp_path, streaming=streaming)) as emulator:
+        answer = await emulator.post({"do": "stream", "count": 2, "head": {"statusCode": status}})
+
+    assert (answer.status, answer.body, answer.complete) == (status, b"", True)
