@@ -36,6 +36,7 @@ def _services(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
               help="How long requests are still served after SIGTERM.")  # fmt: skip
 @click.option("--service", "services", multiple=True, metavar="NAME=URL", callback=_services,
               help="Where a serviceName leads; may be repeated.")  # fmt: skip
+@click.option("--in-cluster", is_flag=True, help="Other service names are InferenceServices of the graph's namespace.")
 @click.option("--name", default="", help="Which graph of TARGET, if it holds several.")
 @common
 def command(
@@ -47,6 +48,7 @@ def command(
     port: int,
     drain_seconds: float,
     services: dict[str, str],
+    in_cluster: bool,
     name: str,
 ) -> None:
     """Serve a KServe InferenceGraph over HTTP, as KServe's router does.
@@ -57,13 +59,26 @@ def command(
     graph = _graph(target, graph_json, name)
     for problem in find_warnings(graph):
         console.say(f"warning: {problem}")
+    if not in_cluster:
+        _warn_of_unknown_services(console, graph, services)
     _refuse_step_classes(graph, services)
-    options = RouterOptions(host, port, environment_propagation(), drain_seconds, services, log_steps=console.verbosity > 0)
+    options = RouterOptions(
+        host, port, environment_propagation(), drain_seconds, services, log_steps=console.verbosity > 0, in_cluster=in_cluster
+    )
 
     def ready(url: str) -> None:
         console.result(f"serving on {url}", event="ready", url=url)
 
     asyncio.run(serve(graph, options, ready=ready))
+
+
+def _warn_of_unknown_services(console: Console, graph: InferenceGraph, services: dict[str, str]) -> None:
+    known = graph.extensions.services.keys() | services.keys()
+    asked = {
+        step.service_name for node in graph.nodes.values() for step in node.steps if step.service_name and not step.service_url
+    }
+    for name in sorted(asked - known):
+        console.say(f"warning: nobody says where service {name!r} is: its steps fail with 500 (hint: --service {name}=URL)")
 
 
 def _refuse_step_classes(graph: InferenceGraph, services: dict[str, str]) -> None:

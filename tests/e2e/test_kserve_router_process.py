@@ -192,3 +192,26 @@ def test_steps_are_logged_when_asked_for() -> None:
 
     step = next(line for line in lines if line["msg"] == "elapsed time")
     assert (step["logger"], step["node"], step["statusCode"], step["step"]) == ("InferenceGraphRouter", "root", 200, service.url)
+
+
+def named(service: str) -> str:
+    return json.dumps({"nodes": {"root": {"routerType": "Sequence", "steps": [{"serviceName": service}]}}})
+
+
+def test_a_service_that_nobody_placed_is_warned_of_and_fails_as_in_kserve() -> None:
+    with running("--graph-json", named("model"), "--drain-seconds", "0") as (process, url):
+        status, body = ask(url)
+        process.terminate()
+        assert process.stderr is not None
+        said = process.stderr.read()
+
+    assert (status, json.loads(body)["cause"]) == (500, 'Post "": unsupported protocol scheme ""')
+    assert "--service model=URL" in said
+
+
+def test_in_a_cluster_a_service_name_is_an_inference_service() -> None:
+    with running("--graph-json", named("model"), "--in-cluster") as (_, url):
+        status, body = ask(url)
+
+    assert status == 500
+    assert "http://model.default.svc.cluster.local/v1/models/model:predict" in json.loads(body)["cause"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from fnkit.errors import EmulatorError
 from fnkit.inference_graph.graph import CompiledGraph, Surroundings
 from fnkit.inference_graph.headers import patterns_of, propagation, skipped_patterns
-from fnkit.inference_graph.services import resolve_with
+from fnkit.inference_graph.services import resolve_in_cluster, resolve_with
 from fnkit.net import aio
 from fnkit.net.client import Client
 from fnkit_emulator.router.connection import Hub, Limits
@@ -42,7 +42,7 @@ class RouterOptions:
     """How a router is run.
 
     *propagate* is the value of `PROPAGATE_HEADERS`, None if it is not set. *services*: where service names lead. *log_steps*: a line of
-    the log for every step.
+    the log for every step. *in_cluster*: other service names are InferenceServices of the graph's namespace.
     """
 
     host: str = "127.0.0.1"
@@ -51,6 +51,7 @@ class RouterOptions:
     drain_s: float = 30.0
     services: Mapping[str, str] | None = None
     log_steps: bool = False
+    in_cluster: bool = False
 
 
 def log_line(level: str, message: str, **fields: object) -> None:
@@ -168,7 +169,8 @@ class Router:
         return patterns
 
     def _resolver(self, graph: InferenceGraph) -> Resolve:
-        return resolve_with({**graph.extensions.services, **(self._options.services or {})})
+        services = {**graph.extensions.services, **(self._options.services or {})}
+        return resolve_in_cluster(graph, services) if self._options.in_cluster else resolve_with(services)
 
 
 def limits_of(timeouts: Timeouts) -> Limits:
