@@ -175,12 +175,13 @@ def storey_cases() -> dict[str, Case]:
     import storey  # type: ignore[import-not-found]  # a peer, installed in an environment of its own
 
     class Step(storey.MapClass):  # type: ignore[misc]  # its base is not typed here
-        def __init__(self, step: Any, **options: Any) -> None:
-            super().__init__(**options)
-            self.step = step
-
         async def do(self, x: Any) -> Any:
-            return await self.step.do(x)
+            return x
+
+    class WaitStep(storey.MapClass):  # type: ignore[misc]  # as above
+        async def do(self, x: Any) -> Any:
+            await asyncio.sleep(WAIT_S)
+            return x
 
     class SyncStep(storey.MapClass):  # type: ignore[misc]  # as above
         def do(self, x: Any) -> Any:
@@ -230,23 +231,20 @@ def storey_cases() -> dict[str, Case]:
         return source
 
     def fan() -> Any:
-        source, start, join = storey.AsyncEmitSource(), Step(Async()), Join()
+        source, start, join = storey.AsyncEmitSource(), Step(), Join()
         source.to(start)
         for _ in range(BRANCHES):
-            start.to(Step(Async())).to(join)
+            start.to(Step()).to(join)
         join.to(storey.Complete())
         return source
 
-    def make_async() -> Any:
-        return Step(Async())
-
     return {
-        **{f"async {n}": one_by_one(started(f"a{n}", line(make_async, n))) for n in (1, 5, 20)},
+        **{f"async {n}": one_by_one(started(f"a{n}", line(Step, n))) for n in (1, 5, 20)},
         **{f"sync {n}": one_by_one(started(f"s{n}", line(SyncStep, n))) for n in (1, 5, 20)},
         "loop 100": one_by_one(started("loop", loop), turning),
         "fan 8": one_by_one(started("fan", fan)),
-        "64 at once, 5 steps": at_once(started("c64", line(make_async, 5))),
-        "64 at once, 10 ms": at_once(started("wait", line(lambda: Step(Wait()), 1))),
+        "64 at once, 5 steps": at_once(started("c64", line(Step, 5))),
+        "64 at once, 10 ms": at_once(started("wait", line(WaitStep, 1))),
     }
 
 
