@@ -155,7 +155,14 @@ async def _chunks(
                 yield value
             number += 1
     finally:
+        await _close(program, node, stream)
+
+
+async def _close(program: Program, node: Node, stream: object) -> None:
+    try:
         await close_source(stream)
+    except Exception as error:  # the user's `finally`, which nobody waits for any more
+        program.context.logger.error(f"{node.name}: closing the stream raised {type(error).__name__}: {error}")
 
 
 def _chunk_body(node: Node, event: Event, chunk: object) -> object:

@@ -172,6 +172,10 @@ class Compiler:
         handlers = self._handlers()
         for name, node in nodes.items():
             targets = tuple(nodes[after] for after in self._follow[name])
+            if name in responders and COMPLETE.name in self._follow[name]:
+                raise GraphError(
+                    f"Ambiguous outlet name '{COMPLETE.name}' in step '{name}'", hint="give the next step another name"
+                )
             node.aim((*targets, COMPLETE) if name in responders else targets)
             guard = self._part.steps[name].on_error or (self._flow.on_error if name not in handlers else "")
             node.handler = nodes.get(guard) if guard != name else None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Call = Callable[..., object]
 
+_WRAPPERS = 20  # a chain of decorators is shorter; a circle of them must not hang
 _VARIADIC = 0x08  # CO_VARKEYWORDS
 _SUSPENDING = 0x80 | 0x100 | 0x200  # CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR
 
@@ -95,6 +96,8 @@ def _code_of(function: object) -> CodeType | None:
     if isinstance(function, type):
         function = function.__init__ if function.__init__ is not object.__init__ else function.__new__  # type: ignore[misc]
     function = getattr(function, "__func__", function)
+    for _ in range(_WRAPPERS):
+        function = getattr(function, "__wrapped__", function)
     code = getattr(function, "__code__", None)
     return code if isinstance(code, CodeType) else None
 
@@ -178,7 +181,7 @@ def is_generator(function: object) -> bool:
 
 def _codes(function: object) -> list[CodeType]:
     codes: list[CodeType] = []
-    for _ in range(20):  # a chain of wrappers ends; a circle of them must not hang
+    for _ in range(_WRAPPERS):
         function = getattr(function, "__func__", function)
         code = getattr(function, "__code__", None)
         if code is None and not isinstance(function, type):

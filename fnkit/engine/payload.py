@@ -43,10 +43,14 @@ def decode_body(body: object, content_type: str, default_content_type: str = "")
 
 def receive(event: Event, default_content_type: str = "") -> None:
     """Make *event* of a request into what steps see: decode the body, let the MLRUN-EVENT headers speak."""
-    if event.headers:
-        event.id = event.header("mlrun-event-id") or event.id
-        event.path = event.header("mlrun-event-path") or event.path
-        event.content_type = event.content_type or event.header("content-type")
+    for name, value in event.headers.items():
+        match name.lower():
+            case "content-type":
+                event.content_type = event.content_type or value
+            case "mlrun-event-id" if value:
+                event.id = value
+            case "mlrun-event-path" if value:
+                event.path = value
     event.body = decode_body(event.body, event.content_type, default_content_type)
 
 

@@ -40,9 +40,24 @@ def wire_value(value: object) -> WireResponse:
     if not isinstance(value, Response):
         content_type, body = encode(value)
         return WireResponse(200, (("content-type", content_type),), body)
-    _, body = encode(value.body) if value.body is not None and value.status_code not in _NO_BODY else ("", b"")
+    status = _status(value)
+    if status in _NO_BODY:
+        return WireResponse(status, *_bare(value))
+    _, body = encode(value.body) if value.body is not None else ("", b"")
     headers, cookies = wire_headers(value.headers, value.content_type)
-    return WireResponse(value.status_code, headers, body, cookies)
+    return WireResponse(status, headers, body, cookies)
+
+
+def _bare(response: Response) -> tuple[Headers, bytes, tuple[str, ...]]:
+    headers, cookies = wire_headers(response.headers, "")
+    return headers, b"", cookies
+
+
+def _status(response: Response) -> int:
+    status = response.status_code
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise MLRunInternalServerError(f"the answer's status {status!r} is not a number from 200 to 599")
+    return int(status)
 
 
 def empty_response() -> Response:
@@ -80,8 +95,8 @@ def _is_token(name: object) -> bool:
 
 
 def wants_events(accept: str) -> bool:
-    """Tell whether an `Accept` header names `text/event-stream`."""
-    return any(media_type(part) == SSE for part in accept.split(","))
+    """Tell whether an `Accept` header names `text/event-stream`, and does not refuse it with `q=0`."""
+    return any(media_type(part) == SSE and "q=0" not in part.replace(" ", "").split(";")[1:] for part in accept.split(","))
 
 
 async def wire_stream(stream: AsyncIterator[object], head: Response | None, *, accept: str, asked: str = "") -> WireResponse:
@@ -99,11 +114,12 @@ async def wire_stream(stream: AsyncIterator[object], head: Response | None, *, a
     head = _head_of_first(head, first)
     content_type, write = _writer(head, first, accept, asked)
     try:
+        status = _status(head) if head else 200
         headers, cookies = wire_headers(head.headers if head else {}, content_type)
     except MLRunHTTPStatusError:
         await _close(stream)
         raise
-    return WireResponse(head.status_code if head else 200, headers, ByteStream(first, stream, write), cookies)
+    return WireResponse(status, headers, ByteStream(first, stream, write), cookies)
 
 
 def _head_of_first(head: Response | None, first: object) -> Response | None:
@@ -140,7 +156,8 @@ def _write_line(chunk: object) -> bytes:
 
 def _write_event(chunk: object) -> bytes:
     text = chunk if isinstance(chunk, str) else _readable(chunk)
-    lines = (text if isinstance(text, str) else json_text(text)).splitlines() or [""]
+    whole = text if isinstance(text, str) else json_text(text)
+    lines = whole.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # the line ends of server-sent events, and no others
     return ("".join(f"data: {line}\n" for line in lines) + "\n").encode("utf-8", "surrogatepass")
 
 

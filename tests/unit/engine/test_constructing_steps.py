@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 from typing import Any
@@ -61,6 +62,25 @@ def test_a_constructor_gets_context_name_and_its_own_arguments() -> None:
 
 def test_a_constructor_without_parameters_gets_nothing() -> None:
     assert answer(flow(one("Alt"), names=NAMES), 1) == ["do", 1]
+
+
+def test_a_decorated_constructor_gets_what_the_one_inside_takes() -> None:
+    def decorated(init: Any) -> Any:
+        @functools.wraps(init)
+        def outer(*args: object, **kwargs: object) -> None:
+            init(*args, **kwargs)
+
+        return outer
+
+    class Inside:
+        @decorated
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def do(self, body: Any) -> Any:
+            return self.name
+
+    assert answer(flow(one("Inside"), names={"Inside": Inside})) == "a"
 
 
 def test_a_wrong_argument_is_told_with_the_step_and_its_arguments() -> None:

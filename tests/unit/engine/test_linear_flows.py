@@ -92,6 +92,11 @@ def test_two_responders_are_refused() -> None:
         flow(Step("a", target="Trail", responder=True), Step("b", target="Trail", after=("a",), responder=True))
 
 
+def test_a_step_behind_the_responder_cannot_be_called_complete() -> None:
+    with pytest.raises(GraphError, match="Ambiguous outlet name 'Complete' in step 'a'"):
+        flow(Step("a", target="Trail", responder=True), Step("Complete", target="Trail", after=("a",)))
+
+
 def test_a_predecessor_that_does_not_exist_is_refused() -> None:
     with pytest.raises(GraphError, match="step 'a' comes after 'zz', which does not exist"):
         flow(Step("a", target="Trail", after=("zz",)))

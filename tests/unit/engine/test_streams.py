@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fnkit.engine import End, Event, Fault, Head, Response, Stream, drive, drive_iterator
+from fnkit.engine import Context, End, Event, Fault, Head, Response, Stream, drive, drive_iterator
+from fnkit.engine.context import Logger
 from fnkit.engine.response import Chunk
 from fnkit.errors import StreamingError
 from fnkit.manifest.model import Step
@@ -483,6 +484,26 @@ def test_a_stream_holds_its_place_until_it_is_over() -> None:
         assert [chunk async for chunk in await second] == []  # type: ignore[attr-defined]  # a stream
 
     execute(work())
+
+
+def test_an_error_while_a_left_generator_is_closed_is_logged_and_not_raised() -> None:
+    lines: list[str] = []
+
+    def stubborn(body: object) -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            raise OSError("cannot clean up")
+
+    topology = flow(
+        Step("t", handler="f", responder=True), names={"f": stubborn}, with_context=Context(logger=Logger(lines.append))
+    )
+
+    async def work() -> None:
+        await (await topology(Event())).aclose()
+
+    execute(work())
+    assert lines == ["error t: closing the stream raised OSError: cannot clean up"]
 
 
 # --- frames

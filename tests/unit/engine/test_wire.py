@@ -121,6 +121,33 @@ def test_a_response_keeps_status_headers_and_content_type() -> None:
     )
 
 
+@pytest.mark.parametrize("status", [0, 99, 101, 600, "ok", None, 2.5])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_status_that_is_none_is_an_error_of_the_server(status: Any, streamed: bool) -> None:
+    def bad(body: object) -> Response:
+        return Response(status_code=status, body=(word for word in "ab") if streamed else "c")
+
+    answered, _, text = wire(flow(Step("a", handler="f", responder=True), names={"f": bad}))
+
+    assert (answered, text) == (
+        500,
+        f"MLRunInternalServerError: the answer's status {status!r} is not a number from 200 to 599".encode(),
+    )
+
+
+def test_an_answer_without_a_body_has_no_content_type() -> None:
+    topology = flow(
+        Step("a", handler="f", responder=True),
+        names={"f": lambda body: Response(status_code=204, body="x", headers={"x-k": "v"})},
+    )
+
+    async def work() -> Any:
+        response = await topology(Event())
+        return response.headers, response.body
+
+    assert execute(work()) == ((("x-k", "v"),), b"")
+
+
 def test_a_response_is_shown_as_what_it_is() -> None:
     assert (
         repr(Response(body="nope", status_code=503))
@@ -213,8 +240,15 @@ def test_a_client_that_accepts_events_gets_events(accept: str) -> None:
     assert chunks == [b"data: tok\n\n", b"data: two\ndata: lines\n\n", b'data: {"a": 1}\n\n']
 
 
-def test_a_client_that_accepts_anything_gets_no_events() -> None:
-    assert wire(streaming("tok"), accept="*/*")[1] == "text/plain"
+@pytest.mark.parametrize("accept", ["*/*", "text/*", "text/event-stream; q=0"])
+def test_a_client_that_does_not_name_events_gets_none(accept: str) -> None:
+    assert wire(streaming("tok"), accept=accept)[1] == "text/plain"
+
+
+def test_an_event_keeps_the_text_of_its_chunk() -> None:
+    _, _, chunks = wire(streaming("line\u2028end\r\nnext\r", ""), accept="text/event-stream")
+
+    assert chunks == ["data: line\u2028end\ndata: next\ndata: \n\n".encode(), b"data: \n\n"]
 
 
 def test_a_graph_can_ask_for_events() -> None:
