@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -31,18 +32,19 @@ class Session:
     credentials: Any  # botocore's own, which renews itself
 
 
-def open_session(*, region: str = "", endpoint_url: str = "") -> Session:
+def open_session(*, region: str = "", endpoint_url: str = "", environ: Mapping[str, str] = os.environ) -> Session:
     """Return a session for *region* and *endpoint_url*, as far as they are given, else as AWS's own settings say.
 
     CredentialsError without credentials; UsageError without a region, or with an endpoint that is no URL.
     """
     if endpoint_url and not endpoint_url.startswith(("http://", "https://")):
         raise UsageError(f"{endpoint_url!r} is no URL", where="--endpoint-url", hint="give it with http:// or https://")
+    region = region or environ.get("AWS_REGION", "")  # as AWS's command line and other SDKs; boto3 does not look there
     with translated(region):
         boto = boto3.session.Session(region_name=region or None)
         if not boto.region_name:
             raise no_region()
-        if not endpoint_url:
+        if not endpoint_url and not environ.get("AWS_ENDPOINT_URL"):
             _refuse_misspelt_region(boto, boto.region_name)
         credentials = boto.get_credentials()
         if credentials is None:

@@ -261,6 +261,22 @@ def test_a_step_file_is_built_and_deployed_at_once_as_its_options_say(tmp_path: 
     assert variables["AWS_LAMBDA_EXEC_WRAPPER"] == "/var/task/fnkit-bootstrap"
 
 
+def test_a_script_deploys_itself_to_aws(tmp_path: Path, endpoint: str) -> None:
+    (tmp_path / "serve.py").write_text(SERVE + 'print(fn.deploy(target="aws"))\n')
+    environ = _environ(**CREDENTIALS, AWS_ENDPOINT_URL=endpoint, AWS_REGION=REGION)
+
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "serve.py")], capture_output=True, text=True, check=False, env=environ, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("https://")
+    assert {item["FunctionName"] for item in _client(endpoint).list_functions()["Functions"]} == {
+        "chat-dev-chat",
+        "chat-dev-Greet",
+    }
+
+
 @pytest.mark.parametrize(("answer", "arguments", "count"), [("n", (), 0), ("y", (), 3), ("", ("--yes",), 3)])
 def test_a_person_at_a_terminal_is_asked_unless_they_said_yes(
     project: Path, tmp_path: Path, endpoint: str, answer: str, arguments: tuple[str, ...], count: int

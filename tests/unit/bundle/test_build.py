@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fnkit.bundle import Build, Options, build, is_build_folder, read_bundles, read_head, verify_bundle
 from fnkit.bundle.interpreter import running_python
+from fnkit.bundle.platforms import choose_platform
 from fnkit.errors import BundleError, UsageError
 from fnkit.manifest import Document, Flow, Function, Manifest, Route, Router, Step, loads
 from fnkit.project.loaded import Loaded
@@ -226,6 +227,18 @@ def test_a_cache_that_cannot_be_written_to_is_no_error(loaded: Loaded, tmp_path:
     monkeypatch.setenv("FNKIT_CACHE_DIR", str(tmp_path / "file" / "cache"))
 
     assert build(loaded, tmp_path / "out").bundles
+
+
+@pytest.mark.skipif(choose_platform().is_host, reason="elsewhere the wheels of this machine are others than Lambda's")
+def test_on_linux_what_is_emulated_is_what_is_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _offline(monkeypatch, tmp_path)
+    make_wheel(tmp_path, "alpha", {"alpha/__init__.py": "x = 1\n"})
+    loaded = Loaded(MANIFEST, _write(tmp_path / "project", FILES), settings=Settings(requirements=("alpha",)))
+
+    here = build(loaded, tmp_path / "here")
+    there = build(loaded, tmp_path / "there", options=Options(for_cloud=True))
+
+    assert [bundle.sha256 for bundle in here.bundles] == [bundle.sha256 for bundle in there.bundles]
 
 
 def test_a_changed_step_changes_only_its_own_bundle(loaded: Loaded, tmp_path: Path) -> None:

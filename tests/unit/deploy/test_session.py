@@ -31,3 +31,11 @@ def test_a_misspelt_region_is_refused_with_the_one_that_was_meant(region: str, h
 
 def test_another_endpoint_may_have_regions_of_its_own() -> None:
     assert open_session(region="local-1", endpoint_url="http://127.0.0.1:1").region == "local-1"
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_region_comes_from_the_environment_where_none_is_given(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "eu-west-2")
+
+    assert open_session().region == "eu-west-2"
+    assert open_session(region="eu-west-1").region == "eu-west-1"
