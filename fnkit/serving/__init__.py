@@ -9,7 +9,8 @@
     models         Model, ModelRunnerSelector: what a model runner runs and chooses
     authoring      ModelRunnerStep, SharedModels: model runners while a graph is written
     runner         ModelRunner: what a ModelRunnerStep becomes where the graph runs
-    mechanisms     where a model's predict runs: here, in threads, in processes of its own
+    mechanisms     where a model's predict runs: on the event loop, in threads
+    processes      ... or in processes of its own
     llm            LLModel: prompts from templates, answers from a provider
     artifacts      ModelArtifact, LLMPromptArtifact: what is known of a model and its prompts
 """
