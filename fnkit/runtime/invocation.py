@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from traceback import format_tb
+import importlib
+from os.path import dirname
+from traceback import extract_tb, format_list
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +14,16 @@ JSON = "application/json"
 HTTP_INTEGRATION = "application/vnd.awslambda.http-integration-response"
 OCTETS = "application/octet-stream"
 EMPTY_BODY = b"\n"  # function URLs hang on a prelude without a body
+
+
+_OURS = (dirname(dirname(__file__)), "<frozen importlib", dirname(importlib.__file__))
+
+
+def stack_of(error: BaseException) -> tuple[str, ...]:
+    """Return the lines of the traceback of *error* from the first frame of the user's code on; all where there is none."""
+    frames = extract_tb(error.__traceback__)
+    first = next((at for at, frame in enumerate(frames) if not frame.filename.startswith(_OURS)), 0)
+    return tuple(format_list(frames[first:]))
 
 
 class Invocation:
@@ -97,7 +109,7 @@ class Failure(Exception):
         """Return what *error*, raised by code of the user or of ours, is to the Runtime API."""
         if isinstance(error, cls):
             return error
-        return cls(type(error).__name__, str(error), tuple(format_tb(error.__traceback__)))
+        return cls(type(error).__name__, str(error), stack_of(error))
 
 
 class PeerGone(GeneratorExit):

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from importlib import import_module
 from json import loads
 from os.path import basename, join
-from traceback import format_tb
 from typing import TYPE_CHECKING
 
 from fnkit.engine import load_step
@@ -15,7 +14,7 @@ from fnkit.errors import FnkitError, ManifestError
 from fnkit.manifest import loads as load_manifest
 from fnkit.manifest.model import Flow
 from fnkit.runtime.application import Application
-from fnkit.runtime.invocation import Failure
+from fnkit.runtime.invocation import Failure, stack_of
 from fnkit.runtime.step_calls import StepCalls
 
 if TYPE_CHECKING:
@@ -103,6 +102,7 @@ def load_application(root: str, environ: Mapping[str, str], log: Log, *, streams
         parameters=manifest.parameters,
         current_function=function.name,
         project=manifest.project,
+        streaming=manifest.streaming,
         function_uri=f"{manifest.project}/{function.name}",
     )
     code = UserCode(root, function)
@@ -152,7 +152,7 @@ def _topology(manifest: Manifest, function: Function, code: UserCode, context: C
 
 def failure_at_start(error: BaseException) -> Failure:
     """Return what an error while loading is to the Runtime API, under the names that AWS's own runtime uses."""
-    stack = tuple(format_tb(error.__traceback__))
+    stack = stack_of(error)
     if isinstance(error, SyntaxError):
         place = f"{error.filename or '?'}, line {error.lineno}"
         lines = (f'  File "{error.filename}", line {error.lineno}', f"    {(error.text or '').rstrip()}")

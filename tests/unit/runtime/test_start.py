@@ -76,6 +76,19 @@ def test_an_error_in_the_users_file_is_an_error_of_the_start(code: str, step: St
     assert f"[ERROR] {kind}: " in log
 
 
+def test_a_traceback_begins_with_the_users_code(tmp_path: Path) -> None:
+    code = "class Step:\n    def __init__(self):\n        raise RuntimeError('no model')\n"
+
+    with FakeRuntimeApi() as api:
+        run(bundle(tmp_path / "b", code, STEP), api).communicate(timeout=20)
+        _, document = api.init_errors.get(timeout=5)
+
+    stack = document["stackTrace"]
+    assert isinstance(stack, list)
+    assert len(stack) == 1
+    assert "app.py" in stack[0]
+
+
 def test_a_bundle_without_its_graph_says_so(tmp_path: Path) -> None:
     folder = bundle(tmp_path / "b", GOOD, STEP)
     (folder / "graph.json").unlink()
