@@ -182,6 +182,7 @@ def make_mock_server(
         is_mock=True,
         current_function=current_function,
         project=manifest.project,
+        streaming=manifest.streaming,
         function_uri=f"{manifest.project}/{manifest.name}",
         verbose=function.verbose,
         errors=errors.append,

@@ -618,3 +618,16 @@ def test_importing_fnkit_serving_loads_nothing_else() -> None:
     code = "import sys, fnkit.serving; print([name for name in sys.modules if name.startswith('fnkit.serving.') or name == 'asyncio'])"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_a_language_model_streams_where_the_function_streams() -> None:
+    function = fnkit.new_function("g", kind="serving")
+    graph = function.set_topology("flow")
+    step = ModelRunnerStep(name="mr")
+    step.add_model("m", LLModel, "naive", model_artifact="mock://")
+    assert isinstance(graph, FlowGraph)
+    graph.to(step).respond()
+    function.set_streaming(enabled=True)
+
+    with function.to_mock_server() as server:
+        assert list(server.test(body={"messages": []}))[:2] == ["You ", "are "]  # type: ignore[call-overload]  # a stream
