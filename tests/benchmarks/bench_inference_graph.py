@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from fnkit.net.http1 import find_head
 
@@ -30,7 +31,7 @@ CONDITION_YES = "[@this].#(instances.0.0<=100)"
 
 def graphs(url: str) -> dict[str, dict[str, object]]:
     """Return the specs to measure, all of whose steps call *url*."""
-    step = {"serviceUrl": url}
+    step: dict[str, object] = {"serviceUrl": url}
 
     def root(router_type: str, *steps: dict[str, object]) -> dict[str, object]:
         return {"nodes": {"root": {"routerType": router_type, "steps": list(steps)}}}
@@ -118,9 +119,8 @@ async def load(port: int, connections: int, seconds: float) -> Measured:
     for _ in range(connections):
         done: asyncio.Future[None] = loop.create_future()
         dones.append(done)
-        await loop.create_connection(
-            lambda done=done: Asking(request % (port, len(BODY), BODY), begun + seconds, took, done), "127.0.0.1", port
-        )
+        asking = partial(Asking, request % (port, len(BODY), BODY), begun + seconds, took, done)
+        await loop.create_connection(asking, "127.0.0.1", port)
     await asyncio.gather(*dones)
     spent = time.perf_counter() - begun
     took.sort()
@@ -130,7 +130,7 @@ async def load(port: int, connections: int, seconds: float) -> Measured:
 def start_router(spec: dict[str, object]) -> tuple[subprocess.Popen[str], int]:
     command = [sys.executable, "-m", "fnkit", "router", "--graph-json", json.dumps(spec), "--port", "0", "--json",
                "--drain-seconds", "0"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     ready = json.loads(process.stdout.readline())
     return process, int(ready["url"].rstrip("/").rpartition(":")[2])
@@ -176,7 +176,7 @@ def measure(ports: dict[str, int], connections: list[int], rounds: int, seconds:
 
 def show(results: dict[tuple[str, int], list[Measured]], *, as_json: bool) -> None:
     def median(name: str, count: int, field: str) -> float:
-        return statistics.median(getattr(one, field) for one in results[name, count])
+        return float(statistics.median(getattr(one, field) for one in results[name, count]))
 
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, Python {sys.version.split()[0]}")
     print(f"{'graph':12} {'conns':>5} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'over direct ms':>15}")
