@@ -36,6 +36,7 @@ from fnkit.project.resolve import Namespace, Resolver, hint_of, is_of_users_code
 from fnkit.project.router import RouterGraph
 from fnkit.project.settings import Settings, read_settings
 from fnkit.project.steps import GraphStep, RouteDraft, is_plain, name_of
+from fnkit.serving.authoring import RUNNER
 
 if TYPE_CHECKING:
     from fnkit.project.function import ServingFunction
@@ -253,12 +254,13 @@ def _step(assembly: Assembly, graph: FlowGraph, draft: GraphStep) -> Step:
     function = _function_of(assembly, draft.function)
     draft_of_step = _draft_step(draft, _after_with_handlers(graph, draft))
     target, handler = _code(assembly, draft.name, draft.class_name, draft.handler, function)
+    pools = graph.shared_pool if draft.class_name == RUNNER else {}
     return Step(
         name=draft.name,
         kind=draft.kind,
         target=target,
         handler=handler,
-        args=_arguments(assembly, draft.name, draft.class_args, function),
+        args=_arguments(assembly, draft.name, {**pools, **draft.class_args}, function),
         after=draft_of_step.after,
         cycle_from=draft_of_step.cycle_from,
         function=function or draft.function,

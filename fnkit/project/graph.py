@@ -42,6 +42,7 @@ class FlowGraph:
         self.steps: dict[str, GraphStep] = {}
         self.options: dict[str, object] = {}
         self.shared_models = SharedModels()
+        self.shared_pool: dict[str, object] = {}
 
     @property
     def max_iterations(self) -> int | None:
@@ -268,9 +269,9 @@ class FlowGraph:
     def configure_shared_pool_resource(
         self, max_processes: int | None = None, max_threads: int | None = None, pool_factor: float | None = None
     ) -> None:
-        """Limit the pools that shared models run in."""
+        """Limit the pools of all model runner steps that say nothing else; shared models run in these."""
         said = {"max_processes": max_processes, "max_threads": max_threads, "pool_factor": pool_factor}
-        self.options["shared_pool"] = {key: value for key, value in said.items() if value is not None}
+        self.shared_pool = {key: value for key, value in said.items() if value is not None}
 
     def set_flow(self, steps: Sequence[object], force: bool = False) -> GraphStep:
         """Make the graph a chain of *steps* (objects, names or mappings of arguments of `to`); return the last."""

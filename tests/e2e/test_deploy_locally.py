@@ -160,3 +160,17 @@ def test_an_emulator_that_does_not_come_up_says_why(function: ServingFunction) -
 
 def test_invoke_can_use_a_mock_server(function: ServingFunction) -> None:
     assert function.invoke("/", body={"n": 1}, mock=True) == {"result": 2, "secret": os.environ.get("TOKEN")}
+
+
+@pytest.mark.parametrize("placement", ["step", "declared", "fused"])
+def test_the_cyclic_example_answers_from_its_bundles(placement: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FNKIT_PLACEMENT", placement)
+    function = runpy.run_path(str(ROOT / "examples" / "cyclic" / "serve.py"))["function"]
+    function.deploy()
+
+    accepted = function.invoke("/", body={"topic": "t", "target": 3})
+    refused = function.invoke("/", body={"topic": "t", "target": 31})
+    function.undeploy()
+
+    assert accepted == {"answer": "t, draft 3", "attempts": 3}
+    assert refused == {"answer": None, "attempts": 30, "error": "no draft was accepted"}
