@@ -21,6 +21,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 from fnkit.errors import CredentialsError, DeployError, FnkitError, UsageError
 
@@ -56,6 +57,11 @@ def explain(error: Exception, *, region: str = "") -> FnkitError:
         return CredentialsError(str(error), where="AWS_PROFILE", hint="name a profile of ~/.aws/config")
     if isinstance(error, NoRegionError | InvalidRegionError):
         return no_region(region)
+    if isinstance(error, ResponseParserError):
+        return DeployError(
+            "what answers is not AWS: its answer cannot be read",
+            hint="check --endpoint-url; an emulator of fnkit runs a graph by `fnkit emulate TARGET` and takes no deployments",
+        )
     if isinstance(error, _UNREACHABLE):
         where = f"region {region}" if region else ""
         return DeployError(f"AWS cannot be reached: {error}", where=where, hint="check the network, --region and --endpoint-url")
@@ -83,7 +89,7 @@ def translated(region: str = "") -> Iterator[None]:
     """Raise what boto3 raises inside as one of our errors."""
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
         raise explain(error, region=region) from error
 
 

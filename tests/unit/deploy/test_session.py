@@ -1,7 +1,9 @@
 import pytest
 
+from fnkit.deploy.aws import Aws
 from fnkit.deploy.session import open_session
-from fnkit.errors import UsageError
+from fnkit.errors import DeployError, UsageError
+from tests.fakes.http_answers import answering
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +33,14 @@ def test_a_misspelt_region_is_refused_with_the_one_that_was_meant(region: str, h
 
 def test_another_endpoint_may_have_regions_of_its_own() -> None:
     assert open_session(region="local-1", endpoint_url="http://127.0.0.1:1").region == "local-1"
+
+
+def test_an_endpoint_that_is_not_aws_is_said_to_be_none() -> None:
+    with answering([b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"]) as server:
+        cloud = Aws.connect(region="eu-central-1", endpoint_url=server.url)
+
+        with pytest.raises(DeployError, match="what answers is not AWS"):
+            cloud.account()
 
 
 @pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
