@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fnkit.serving.pickled import PickledModelServer
     from fnkit.serving.routers import BaseModelRouter, ModelRouter
     from fnkit.serving.runner import ModelRunner
+    from fnkit.serving.strategies import ModelEndpointCreationStrategy
     from fnkit.serving.topology import compile_router
     from fnkit.serving.v2 import V2ModelServer
 
@@ -40,6 +41,7 @@ __all__ = [
     "LLModel",
     "Model",
     "ModelArtifact",
+    "ModelEndpointCreationStrategy",
     "ModelRouter",
     "ModelRunner",
     "ModelRunnerSelector",
@@ -62,6 +64,7 @@ _MODULES = {
     "pickled": ("PickledModelServer",),
     "routers": ("BaseModelRouter", "ModelRouter"),
     "runner": ("ModelRunner",),
+    "strategies": ("ModelEndpointCreationStrategy",),
     "topology": ("compile_router",),
     "v2": ("V2ModelServer",),
 }

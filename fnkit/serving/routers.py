@@ -11,6 +11,7 @@ from fnkit.engine.construct import suspends
 from fnkit.engine.event import Event
 from fnkit.engine.paths import read_path, write_path
 from fnkit.engine.powers import STREAMS
+from fnkit.engine.stream import close_source
 from fnkit.errors import MLRunRuntimeError
 
 if TYPE_CHECKING:
@@ -104,6 +105,13 @@ class BaseModelRouter:
     async def answer(self, event: Event) -> object:
         """Return what answers *event*, whose body has been read; subclasses choose the route."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it answers")
+
+    async def close(self) -> None:
+        """Close what the routes hold open."""
+        for route in self.routes.values():
+            held = getattr(route, "object", None)
+            if held is not None:
+                await close_source(held)
 
     def is_health_check(self, event: Event) -> bool:
         """Tell whether *event* asks how the router is."""

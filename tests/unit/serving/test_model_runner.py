@@ -631,3 +631,39 @@ def test_a_language_model_streams_where_the_function_streams() -> None:
 
     with function.to_mock_server() as server:
         assert list(server.test(body={"messages": []}))[:2] == ["You ", "are "]  # type: ignore[call-overload]  # a stream
+
+
+class Agent(Model):
+    def predict(self, body: dict[str, object], **kwargs: object) -> object:  # type: ignore[override]  # bodies are dicts here
+        turn = body.get("turn", 0)
+        assert isinstance(turn, int)
+        return {**body, "turn": turn + 1, "tool": (["tool_a", "tool_b", None])[turn]}
+
+
+class Tool:
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+    def do(self, body: dict[str, object]) -> object:
+        used = body.get("tag", [])
+        assert isinstance(used, list)
+        return {**body, "tag": [*used, self.tag]}
+
+
+class PickTool(ModelRunnerSelector):
+    def select_outlets(self, event: object) -> str:
+        assert isinstance(event, dict)
+        return event["tool"] or "end"
+
+
+@pytest.mark.parametrize("mechanism", ["naive", "thread_pool"])
+def test_a_runner_may_use_tools_in_a_loop(mechanism: str) -> None:
+    graph = fnkit.new_function("g", kind="serving").set_topology("flow", allow_cyclic=True)
+    assert isinstance(graph, FlowGraph)
+    agent = graph.to(runner(("agent", Agent, mechanism), model_runner_selector=PickTool))
+    agent.to(Tool, name="tool_a", tag="a", cycle_to=["mr"])
+    agent.to(Tool, name="tool_b", tag="b", cycle_to=["mr"])
+    agent.to(name="end", handler="(event)").respond()
+
+    with graph.to_mock_server() as server:
+        assert server.test(body={}) == {"turn": 3, "tool": None, "tag": ["a", "b"]}

@@ -13,6 +13,7 @@ from fnkit.errors import GraphError, MLRunInvalidArgumentError, MLRunRuntimeErro
 from fnkit.manifest.model import Flow, Manifest, Route, Router, Step
 from fnkit.serving import BaseModelRouter, ModelRouter, ParallelRun, V2ModelServer, compile_router
 from tests.fakes.flows import running
+from tests.fakes.web import Asked, web
 
 
 class Scaler(V2ModelServer):
@@ -392,3 +393,33 @@ def test_requests_to_a_router_run_at_the_same_time() -> None:
         return list(await asyncio.wait_for(asyncio.gather(*(flow.run(event) for event in events)), 5))
 
     assert [outputs(answer) for answer in running(use)] == [[8]] * 8
+
+
+def test_closing_the_graph_closes_what_its_models_hold() -> None:
+    closed: list[str] = []
+
+    class Holds(Scaler):
+        def close(self) -> None:
+            closed.append(self.name)
+
+    step = Step("r", kind="router", target="fnkit.serving:ModelRouter", routes=(Route("m", target="Holds"), scaler("s", 1)))
+    flow = compile_router(Manifest("g", Router(step), topology="router"), namespaces=[{"Holds": Holds}, NAMES], context=Context())
+
+    drive(flow.close())
+
+    assert closed == ["m"]
+
+
+def test_a_route_may_be_another_server() -> None:
+    def other(asked: Asked) -> tuple[int, object]:
+        return 200, {"outputs": [asked.method, asked.json()]}
+
+    with web(other) as site:
+        flow = router(Route("far", target="fnkit.steps:RemoteStep", args={"url": site.url, "retries": 0}))
+
+        async def use() -> object:
+            answer = await flow.run(Event(INPUTS, path="/v2/models/far/infer", method="POST"))
+            await flow.close()
+            return answer
+
+        assert outputs(running(use)) == ["POST", INPUTS]
