@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from boto3.exceptions import Boto3Error, S3UploadFailedError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -57,6 +58,8 @@ def explain(error: Exception, *, region: str = "") -> FnkitError:
         return CredentialsError(str(error), where="AWS_PROFILE", hint="name a profile of ~/.aws/config")
     if isinstance(error, NoRegionError | InvalidRegionError):
         return no_region(region)
+    if isinstance(error, S3UploadFailedError):
+        return DeployError(str(error), where="S3", hint="check the permission to write to the bucket, and the network")
     if isinstance(error, ResponseParserError):
         return DeployError(
             "what answers is not AWS: its answer cannot be read",
@@ -89,7 +92,7 @@ def translated(region: str = "") -> Iterator[None]:
     """Raise what boto3 raises inside as one of our errors."""
     try:
         yield
-    except (ClientError, BotoCoreError, ResponseParserError) as error:
+    except (ClientError, BotoCoreError, Boto3Error, ResponseParserError) as error:
         raise explain(error, region=region) from error
 
 

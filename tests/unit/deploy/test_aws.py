@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError, PartialCredentialsError
 
 from fnkit.deploy.aws import Aws
@@ -33,7 +34,7 @@ class ScriptedLambda:
         """Stand for botocore's hooks."""
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
-        def call(**_arguments: object) -> object:
+        def call(*_positional: object, **_arguments: object) -> object:
             self.calls.append(operation)
             answers = self.script[operation]
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -120,6 +121,17 @@ def test_other_code_than_was_sent_is_noticed(tmp_path: Path) -> None:
         _aws(client).update_code("f", code, architecture="x86_64", bucket="", progress=lambda name, sent, total: None)
 
 
+def test_an_upload_to_s3_that_fails_is_one_of_our_errors(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"zip")
+    client = ScriptedLambda(head_object=[_refusal("404")], upload_file=[S3UploadFailedError("Failed to upload")])
+
+    with pytest.raises(DeployError, match="Failed to upload"):
+        _aws(client).update_code(
+            "f", Code(path, "", 3, "key"), architecture="x86_64", bucket="b", progress=lambda name, sent, total: None
+        )
+
+
 def test_a_permission_that_is_gone_already_is_no_error() -> None:
     client = ScriptedLambda(remove_permission=[_refusal("ResourceNotFoundException")])
 
@@ -150,6 +162,7 @@ def test_a_function_without_an_alias_has_its_own_url() -> None:
         (_refusal("ThrottlingException", "slow down"), DeployError, ("ThrottlingException", "slow down")),
         (NoCredentialsError(), CredentialsError, ("no AWS credentials", "fnkit emulate")),
         (PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"), CredentialsError, ("AWS_SECRET_ACCESS_KEY",)),
+        (S3UploadFailedError("Failed to upload a.zip to b/c: denied"), DeployError, ("Failed to upload", "bucket")),
         (NoRegionError(), UsageError, ("no AWS region", "--region")),
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:1/"), DeployError, ("cannot be reached", "127.0.0.1:1")),
     ],
