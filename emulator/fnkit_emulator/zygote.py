@@ -10,9 +10,10 @@ on a line of its own.
                          {"started": ID, "pid": PID}
                          {"exited": ID, "status": STATUS}  as os.waitstatus_to_exitcode has it
 
-The user's own code is never imported here: only in the environments, so that each of them runs it afresh, as a cold start does. When the
-socket ends, for whatever reason, the zygote kills every process group that it has started, removes the function's folder, and leaves. On
-Linux the kernel kills the environments too, should the zygote itself be killed.
+One fork is made ahead of need and waits for its orders, so that a cold start does not pay for it. The user's own code is never imported
+here: only in the environments, so that each of them runs it afresh, as a cold start does. When the socket ends, for whatever reason, the
+zygote kills every process group that it has started, removes the function's folder, and leaves. On Linux the kernel kills the
+environments too, should the zygote itself be killed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import socket
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_CALM_MS = 20  # without a command for so long, a spare process is forked
 # For prctl, and for the first name that a socket connects to.
 _OWN_NEEDS = ("ctypes", "encodings.idna")
 
@@ -111,6 +113,7 @@ class Zygote:
         self.pids: dict[int, str] = {}  # environments that have not been waited for
         self.buffer = b""
         self.fds: list[int] = []
+        self.spare: tuple[int, socket.socket] | None = None  # a fork that waits for its orders
         self.wake_read, self.wake_write = os.pipe()
         for fd in (self.wake_read, self.wake_write):
             os.set_blocking(fd, False)
@@ -124,7 +127,10 @@ class Zygote:
         poller.register(self.control, select.POLLIN)
         poller.register(self.wake_read, select.POLLIN)
         while True:
-            for fd, _ in poller.poll():
+            ready = poller.poll(_CALM_MS if self.fork and self.spare is None else None)
+            if not ready:
+                self.fork_a_spare()
+            for fd, _ in ready:
                 if fd == self.wake_read:
                     self.drain_wakeups()
                 elif not self.read_commands():
@@ -170,25 +176,36 @@ class Zygote:
                 self.signal_group(pid, command["number"])
 
     def start(self, log_fd: int, environ: dict[str, str]) -> int:
-        parent = os.getpid()
+        """Start an environment; return its process id."""
         if not self.fork:
-            return self.spawn(log_fd, {**environ, "FNKIT_ZYGOTE": str(parent)})
+            return self.spawn(log_fd, {**environ, "FNKIT_ZYGOTE": str(os.getpid())})
+        orders = json.dumps(environ).encode() + b"\n"
+        while True:
+            pid, channel = self.spare or self.fork_waiting()
+            self.spare = None
+            with channel, contextlib.suppress(BrokenPipeError):  # a spare may have been killed
+                socket.send_fds(channel, [orders], [log_fd])
+                return pid
+
+    def fork_a_spare(self) -> None:
+        """Fork ahead of need, while nothing else is to be done: the next start then costs no fork."""
+        with contextlib.suppress(OSError):
+            self.spare = self.fork_waiting()
+
+    def fork_waiting(self) -> tuple[int, socket.socket]:
+        """Fork a process that waits for its orders; return its id and the socket to give them by."""
+        parent = os.getpid()
+        ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid:
+            theirs.close()
             self.own_group(pid)
-            return pid
+            return pid, ours
         code = 1
         try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.setpgid(0, 0)
-            die_with_parent(parent)
-            for fd in (self.wake_read, self.wake_write, *self.fds):
-                os.close(fd)
-            self.control.close()
-            enter(log_fd, environ)
-            reseed()
-            code = run_own(self.bundle)
+            ours.close()
+            self.leave_zygote(parent)
+            code = self.follow(theirs)
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         except BaseException:
@@ -198,6 +215,28 @@ class Zygote:
                 with contextlib.suppress(OSError):
                     stream.flush()
             os._exit(code & 0xFF)
+
+    def leave_zygote(self, parent: int) -> None:
+        """Give back what is the zygote's, in a fork of it."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setpgid(0, 0)
+        die_with_parent(parent)
+        for fd in (self.wake_read, self.wake_write, *self.fds):
+            os.close(fd)
+        self.control.close()
+
+    def follow(self, channel: socket.socket) -> int:
+        """Wait for the orders, and be the environment that they describe; return the exit code."""
+        with channel:
+            orders, fds, _, _ = socket.recv_fds(channel, 65536, 1)
+            while orders and not orders.endswith(b"\n"):
+                orders += channel.recv(65536)
+        if not orders:
+            return 0
+        enter(fds[0], json.loads(orders))
+        reseed()
+        return run_own(self.bundle)
 
     def spawn(self, log_fd: int, environ: dict[str, str]) -> int:
         import subprocess  # only where a fresh interpreter is asked for
@@ -219,13 +258,16 @@ class Zygote:
             os.setpgid(pid, pid)
 
     def reap(self) -> None:
-        while self.pids:
+        while self.pids or self.spare:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if not pid:
                 return
+            if self.spare is not None and self.spare[0] == pid:
+                self.spare[1].close()
+                self.spare = None
             name = self.pids.pop(pid, None)
             if name is not None:
                 # What the environment started and left behind goes with it.
@@ -242,9 +284,10 @@ class Zygote:
 
     def end(self) -> None:
         """Kill what was started, wait for it, and remove the function's folder: the unpacked bundle and the environments' own."""
-        for pid in list(self.pids):
+        pids = [*self.pids, *([self.spare[0]] if self.spare else [])]
+        for pid in pids:
             self.signal_group(pid, signal.SIGKILL)
-        for pid in list(self.pids):
+        for pid in pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         remove(os.path.dirname(self.bundle))

@@ -12,6 +12,7 @@ import multiprocessing
 import select
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -193,14 +194,15 @@ def cold_starts(stack: ExitStack, base: Path, *, rounds: int) -> None:
         "spawned": stack.enter_context(emulator(bundles, "--no-fork")),
         "spawned, awslambdaric": stack.enter_context(emulator(bundles, "--runtime", "managed")),
     }
-    figures: dict[str, list[float]] = {name: [] for name in cases}
+    figures: dict[str, list[float]] = {"python -I -S -c pass": [], **{name: [] for name in cases}}
     for round_number in range(rounds + 1):
+        figures["python -I -S -c pass"].append(bare_python())
         for name, running in cases.items():
             seconds = cold_once(address_of(running.url))
             if round_number:
                 figures[name].append(seconds)
     print("\ncold start: request sent until answered by a new environment")
-    limit = statistics.median(figures["forked"])
+    limit = statistics.median(figures["python -I -S -c pass"])
     for name, times in figures.items():
         middle = statistics.median(times)
         print(f"  {name:28} {middle * 1000:7.2f} ms  x {middle / limit:5.2f}   min {min(times) * 1000:.2f}")
@@ -216,10 +218,18 @@ def cold_once(address: Address) -> float:
     with connect(address) as client:
         client.sendall(request(b'{"exit": true}'))
         read_answer(client, b"502")
+        time.sleep(0.1)  # lets the emulator clear up: what is timed is a start, not the end before it
         begin = time.perf_counter()
         client.sendall(request(b'{"n": 1}'))
         read_answer(client)
         return time.perf_counter() - begin
+
+
+def bare_python() -> float:
+    """Time an interpreter that does nothing."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-I", "-S", "-c", "pass"], check=True)
+    return time.perf_counter() - begin
 
 
 def drain(running: object) -> None:

@@ -329,6 +329,31 @@ async def test_a_zygote_that_is_killed_is_started_again(tmp_path: Path) -> None:
     assert again.json() == 1
 
 
+async def test_a_process_that_was_forked_ahead_is_used_and_one_that_was_killed_is_not(tmp_path: Path) -> None:
+    async with emulated(fake_build(tmp_path)) as emulator:
+        first = (await facts(emulator))["pid"]
+        zygote = int(Path(f"/proc/{first}/stat").read_text().split()[3])
+        await until(lambda: len(children(zygote)) == 2)
+        (spare,) = set(children(zygote)) - {first}
+        nap = asyncio.create_task(emulator.invoke({"do": "nap", "seconds": 0.3}))
+        await asyncio.sleep(0)
+        second = (await facts(emulator))["pid"]
+        await nap
+        await until(lambda: len(children(zygote)) == 3)
+        (next_spare,) = set(children(zygote)) - {first, second}
+        os.kill(next_spare, 9)
+        await emulator.invoke({"do": "crash"})
+        await emulator.invoke({"do": "crash"})
+        third = await facts(emulator)
+
+    assert second == spare
+    assert third["pid"] not in {first, second, next_spare}
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 async def test_nothing_is_left_when_the_emulator_has_ended(tmp_path: Path) -> None:
     async with emulated(fake_build(tmp_path)) as emulator:
         found = await facts(emulator)
