@@ -57,7 +57,7 @@ def __getattr__(name: str) -> object:
         return _INERT  # inside a bundle: the graph is built already
     value = getattr(module, name)
     globals()[name] = value
-    return value  # type: ignore[no-any-return]  # what the home module says it is
+    return value
 
 
 class _Inert:
