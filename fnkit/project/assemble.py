@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from fnkit.errors import LoadError, ProblemsError
+from fnkit.errors import ProblemsError
 from fnkit.manifest import (
     Flow,
     Function,
@@ -30,9 +29,10 @@ from fnkit.project.graph import FlowGraph
 from fnkit.project.loaded import Loaded
 from fnkit.project.model_files import carry_models
 from fnkit.project.modules import import_file
-from fnkit.project.origin import choose_root, is_installed, module_name, package_root
+from fnkit.project.origin import module_name
 from fnkit.project.pickling import pickle_objects
 from fnkit.project.resolve import Namespace, Resolver, hint_of, is_of_users_code
+from fnkit.project.root import find_root
 from fnkit.project.router import RouterGraph
 from fnkit.project.settings import Settings, read_settings
 from fnkit.project.steps import GraphStep, RouteDraft, is_plain, name_of
@@ -112,55 +112,6 @@ def draft_manifest(function: ServingFunction) -> Manifest:
     topology: Topology = "router" if isinstance(spec, Router) else "flow"
     functions = (Function(function.name, "entry"), *(Function(name, "child") for name in function.children))
     return Manifest(function.name, spec, topology, function.project, functions)
-
-
-def find_root(function: ServingFunction) -> Path | None:
-    """Return the folder that import paths start at: that of the calling script where all code lies below it."""
-    files = tuple(file for file in (function.file, *(child.file for child in function.children.values())) if file)
-    origin = function.origin.file
-    preferred = [*_roots_of_objects(function)]
-    if origin is not None and not is_installed(origin):
-        preferred.append(package_root(origin))
-    preferred += [folder.resolve() for folder in function.folders] + [Path.cwd().resolve()]
-    fitting = tuple(root for root in preferred if all(_has_import_path(file, root) for file in files))
-    root = choose_root(files, fitting)
-    if files and (root is None or not all(_has_import_path(file, root) for file in files)):
-        listed = ", ".join(str(file) for file in files)
-        raise LoadError(
-            f"no folder gives all of these files an import path: {listed}",
-            hint="keep them in one folder, under names that Python can import (letters, digits, underscores)",
-        )
-    return root
-
-
-def _has_import_path(file: Path, root: Path) -> bool:
-    try:
-        return bool(module_name(file, root))
-    except ValueError:
-        return False
-
-
-def _roots_of_objects(function: ServingFunction) -> Iterator[Path]:
-    """Yield the folder below which each class or function that was passed as an object has its own import path."""
-    graph = function.spec.graph
-    holders: list[GraphStep | RouteDraft] = []
-    if isinstance(graph, FlowGraph):
-        for step in graph.steps.values():
-            holders += [step, *step.routes.values()]
-    elif isinstance(graph, RouterGraph):
-        holders = list(graph.routes.values())
-    for holder in holders:
-        for subject in (holder.class_name, holder.handler):
-            home = getattr(subject, "__module__", "") if subject is not None and not isinstance(subject, str) else ""
-            file = _file_of(home)
-            if file is not None and not is_installed(file) and not home.startswith("fnkit.") and home != "__main__":
-                yield file.parents[home.count(".") + (file.name == "__init__.py")]
-
-
-def _file_of(home: str) -> Path | None:
-    module = sys.modules.get(home)
-    name = getattr(module, "__file__", None)
-    return Path(name).resolve() if name else None
 
 
 def _import_modules(function: ServingFunction, root: Path | None) -> dict[str, ModuleType]:
@@ -353,6 +304,8 @@ def _arguments(assembly: Assembly, step: str, args: Mapping[str, object], functi
     for key, value in args.items():
         if key.startswith("_") and (callable(value) or isinstance(value, str)):
             written[key] = _code(assembly, step, None, value, function)[1]
+        elif _is_knot(value):
+            assembly.refuse(step, "argument-value", f"the argument {key!r} contains itself, or is nested too deeply")
         elif is_plain(value):
             written[key] = _plain(value)
         elif callable(value):
@@ -360,6 +313,15 @@ def _arguments(assembly: Assembly, step: str, args: Mapping[str, object], functi
         else:
             written[key] = value
     return written
+
+
+def _is_knot(value: object) -> bool:
+    """Tell whether *value* cannot be walked to its end."""
+    try:
+        is_plain(value)
+    except RecursionError:
+        return True
+    return False
 
 
 def _reference(assembly: Assembly, value: object) -> object:

@@ -98,5 +98,8 @@ def _how_to_begin(functions: list[ServingFunction]) -> str:
 
 if __name__ == "__main__":
     asked = json.loads(sys.argv[1])
-    answered = main(asked)
+    try:
+        answered = main(asked)
+    except KeyboardInterrupt:  # Ctrl-C reaches the tool as well, which says what there is to say
+        sys.exit(130)
     Path(asked["answer"]).write_text(json.dumps(answered), encoding="utf-8")

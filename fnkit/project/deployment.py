@@ -16,6 +16,7 @@ from typing import IO
 from fnkit.errors import DeployError, EmulatorError, FnkitError, InvokeError, LoadError, ProblemsError, UsageError
 from fnkit.project.call import call_url, is_listening
 from fnkit.project.loaded import Loaded
+from fnkit.project.processes import own_environment, own_python
 
 _END_TIMEOUT_S = 10.0
 _REFUSALS: Mapping[str, type[FnkitError]] = {
@@ -68,12 +69,12 @@ class _Emulator:
         self._folder = tempfile.TemporaryDirectory(prefix="fnkit-deploy-")
         path = Path(self._folder.name)
         (path / "loaded.json").write_text(loaded.to_json(), encoding="utf-8")
-        command = _command("emulate", str(path / "loaded.json"), "--port", str(port), "--json", "--exit-with-stdin")
+        command = own_python("fnkit", "emulate", str(path / "loaded.json"), "--port", str(port), "--json", "--exit-with-stdin")
         for name in shared:
             command += ["--env", name]
         self._errors = (path / "stderr.txt").open("w+b")
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=dict(environ)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, env=own_environment(environ)
         )
         atexit.register(self.stop)
         try:
@@ -132,8 +133,8 @@ def _deploy_to_aws(loaded: Loaded, environ: Mapping[str, str]) -> str:
     with tempfile.TemporaryDirectory(prefix="fnkit-deploy-") as folder:
         path = Path(folder) / "loaded.json"
         path.write_text(loaded.to_json(), encoding="utf-8")
-        command = _command("deploy", str(path), "--json")
-        done = subprocess.run(command, stdout=subprocess.PIPE, env=dict(environ), check=False)
+        command = own_python("fnkit", "deploy", str(path), "--json")
+        done = subprocess.run(command, stdout=subprocess.PIPE, env=own_environment(environ), check=False)
     reported = [_event_of(line) for line in done.stdout.splitlines()]
     for event in reported:
         if event.get("event") == "error":
@@ -142,10 +143,6 @@ def _deploy_to_aws(loaded: Loaded, environ: Mapping[str, str]) -> str:
     if done.returncode or not urls:
         raise DeployError(f"fnkit deploy ended with exit code {done.returncode}", hint="what it said stands above")
     return urls[-1]
-
-
-def _command(name: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "fnkit", name, *arguments]
 
 
 def _event_of(line: bytes) -> dict[str, object]:

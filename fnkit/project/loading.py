@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from fnkit.manifest import Problem, find_problems, loads
 from fnkit.manifest.spelling import closest
 from fnkit.project.documents import load_document
 from fnkit.project.loaded import FORMAT, Loaded
+from fnkit.project.processes import own_environment, own_python
 from fnkit.project.settings import read_settings
 
 TIMEOUT_S = 300.0
@@ -148,8 +148,8 @@ def _load_python(path: Path, name: str, *, construct: bool, timeout_s: float) ->
 
 def _run_child(request: Mapping[str, object], where: str, timeout_s: float) -> int:
     """Run the child to its end and return its exit code. What the user's file prints goes to our standard error."""
-    command = [sys.executable, "-P", "-m", "fnkit.project.child", json.dumps(request)]
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, env=_environment())
+    command = own_python("fnkit.project.child", json.dumps(request))
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, env=own_environment(os.environ))
     try:
         return child.wait(timeout_s)
     except subprocess.TimeoutExpired:
@@ -159,13 +159,6 @@ def _run_child(request: Mapping[str, object], where: str, timeout_s: float) -> i
         if child.poll() is None:
             child.kill()
             child.wait()
-
-
-def _environment() -> dict[str, str]:
-    """Return our environment, with the place that this fnkit was imported from."""
-    own = str(Path(__file__).resolve().parents[2])
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths if own in sys.path[1:] and not paths else [*paths, own])}
 
 
 def _ending(code: int) -> str:

@@ -148,6 +148,16 @@ def test_an_argument_that_no_file_can_hold_is_told() -> None:
         function.load()
 
 
+def test_an_argument_that_contains_itself_is_told() -> None:
+    knot: dict[str, object] = {}
+    knot["self"] = knot
+    function = fnkit.new_function("f")
+    function.set_topology("flow").to(Here, "a", factor=knot)
+
+    with pytest.raises(ProblemsError, match="the argument 'factor' contains itself"):
+        function.load()
+
+
 def test_routes_are_resolved_like_steps() -> None:
     function = fnkit.new_function("f")
     function.set_topology("router")
