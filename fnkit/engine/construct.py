@@ -49,9 +49,10 @@ def build_step(step: Step, context: Context, namespaces: Sequence[Namespace], **
 
 
 def make_instance(step: Step, context: Context, namespaces: Sequence[Namespace], **more: object) -> object:
-    """Construct the class of *step*; an object that is an instance already is taken as it is."""
+    """Construct the class of *step*; an object that is an instance already is taken as it is. `post_init` is called for both."""
     found = find_class(step.target, namespaces)
     if not callable(found) or (not isinstance(found, type) and hasattr(found, "do")):
+        _after_init(found)
         return found
     arguments = resolve_arguments(step.args, namespaces)
     offered: dict[str, object] = {

@@ -12,6 +12,7 @@ from fnkit.engine.powers import DROP
 from fnkit.engine.stream import Stream, drain
 from fnkit.engine.trip import Trip
 from fnkit.engine.walk import walk
+from fnkit.errors import GraphError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -92,6 +93,10 @@ class LoopTrip(Trip):
                 await self.arrive(value)
         except Exception as error:
             self.fail(event, error)
+        except asyncio.CancelledError:
+            if self.waiter is not None and not self.waiter.done():  # the flow is closed, and a client still waits
+                self.fail(event, GraphError("the event was not finished: the flow has been closed"))
+            raise
         finally:
             self._leave()
             self.program.background.discard(asyncio.current_task())

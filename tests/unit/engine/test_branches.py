@@ -10,6 +10,7 @@ import pytest
 
 from fnkit.engine import DROP, Event, Many
 from fnkit.engine.isolation import isolate
+from fnkit.errors import GraphError
 from fnkit.manifest.model import Step
 from tests.fakes.engine import Recorder, answer, context, execute, flow
 
@@ -387,6 +388,26 @@ def test_closing_a_flow_cancels_what_is_under_way() -> None:
         await topology.close()
 
         assert gates.cancelled == ["side"]
+
+    execute(work())
+
+
+def test_a_client_that_still_waits_when_the_flow_is_closed_gets_an_error() -> None:
+    async def work() -> None:
+        gates = Gates("a", "b")
+        steps = (
+            Step("s", target="Ident"),
+            *(Step(name, handler=name, after=("s",)) for name in "ab"),
+            Step("j", target="Ident", after=("a", "b"), responder=True),
+        )
+        topology = flow(*steps, names=gates.names)
+        run = asyncio.ensure_future(topology.run(Event([])))
+        await until(lambda: len(gates.entered) == 2)
+
+        await topology.close()
+
+        with pytest.raises(GraphError, match="the flow has been closed"):
+            await run
 
     execute(work())
 
