@@ -10,6 +10,7 @@ import pytest
 
 import fnkit
 from fnkit.manifest import Router
+from fnkit.serving import PickledModelServer
 
 
 class Doubler:
@@ -57,3 +58,14 @@ def test_a_function_can_be_imported_from_a_file(tmp_path: Path) -> None:
     function = fnkit.import_function(str(tmp_path / "my_steps.py"))
 
     assert (function.name, function.file) == ("my-steps", tmp_path / "my_steps.py")
+
+
+def test_a_model_server_that_is_given_as_an_object_is_loaded_too() -> None:
+    function = fnkit.new_function("f")
+    function.set_topology("router").add_route("m", class_name=PickledModelServer(name="m", model=Doubler()))
+
+    with function.to_mock_server() as mock:
+        answer = mock.test("/v2/models/m/infer", body={"inputs": [4]})
+
+    assert isinstance(answer, dict)
+    assert answer["outputs"] == [8]
