@@ -60,7 +60,7 @@ def test_chunks_of_a_step_in_another_function_arrive_as_they_are_made(distribute
     assert [chunk for _, chunk in chunks] == [f"chunk {number}\n".encode() for number in range(3)]
     assert chunks[0][0] < 0.7
     assert chunks[1][0] - chunks[0][0] > 0.15
-    assert distributed.invocation(function="step")["chunks"] >= 3
+    assert distributed.wait_for(lambda event: event.get("function") == "step" and event.get("chunks", 0) >= 3)
 
 
 def test_a_fault_in_mid_stream_cuts_the_connection(streaming: EmulatorProcess) -> None:
