@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import sys
 import tempfile
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +22,8 @@ from fnkit.errors import EmulatorError, UsageError
 if TYPE_CHECKING:
     from fnkit_emulator import Happening, Options
 
+_PREFIX = "fnkit-emulate-build-"
+_DAY_S = 24 * 60 * 60
 _PACKAGES = {"gunicorn", "uvicorn", "uvicorn_worker", "httptools"}
 
 
@@ -114,7 +119,8 @@ def command(
 
 def run(console: Console, target: str, placement: str | None, options: Options, emulator: Any) -> None:
     """Build *target* into a folder for the time being, and serve it."""
-    with tempfile.TemporaryDirectory(prefix="fnkit-build-") as folder:
+    remove_leftovers(Path(tempfile.gettempdir()), time.time())
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
         built = bundle.build(target, Path(folder), placement=placement, report=console.detail)
         for warning in built.warnings:
             console.say(f"warning: {warning}")
@@ -126,6 +132,14 @@ def run(console: Console, target: str, placement: str | None, options: Options, 
             console.result(emulator.as_text(happening), **event)
 
         emulator.serve(built, options, tell)
+
+
+def remove_leftovers(folder: Path, now: float) -> None:
+    """Remove from *folder* what emulators that were killed have built there more than a day before *now* (seconds since the epoch)."""
+    for left in folder.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if left.stat().st_mtime < now - _DAY_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def read_variables(given: tuple[str, ...], shell: Any) -> dict[str, str]:

@@ -1,0 +1,39 @@
+"""What `fnkit emulate` decides before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fnkit.cli.emulate import read_variables, remove_leftovers
+from fnkit.errors import UsageError
+
+
+def test_variables_have_their_value_from_the_option_or_from_the_shell() -> None:
+    shell = {"TOKEN": "secret", "OTHER": "x"}
+
+    assert read_variables(("A=1", "B=", "C=x=y", "TOKEN"), shell) == {"A": "1", "B": "", "C": "x=y", "TOKEN": "secret"}
+
+
+def test_all_variables_without_a_value_are_named_at_once() -> None:
+    with pytest.raises(UsageError, match="no value for ONE, TWO") as caught:
+        read_variables(("ONE", "A=1", "TWO"), {})
+
+    assert caught.value.where == "--env"
+
+
+def test_what_a_killed_emulator_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    left, other = tmp_path / "fnkit-emulate-build-1", tmp_path / "other"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "graph.zip").write_text("x")
+    written = left.stat().st_mtime
+
+    remove_leftovers(tmp_path, written + 3600)
+    soon = left.exists()
+    remove_leftovers(tmp_path, written + 25 * 3600)
+
+    assert soon
+    assert not left.exists()
+    assert other.exists()
