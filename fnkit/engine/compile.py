@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fnkit.engine.construct import Built, build_step, suspends
-from fnkit.engine.edges import Part, find_cycles, followers, select_part
+from fnkit.engine.edges import EVERYWHERE, Part, find_cycles, followers, homes_of, select_part
 from fnkit.engine.node import COMPLETE, Node, identity
 from fnkit.engine.program import Program, passage
 from fnkit.engine.routes import build_routes
@@ -54,6 +54,7 @@ class Compiler:
         self._remote = remote
         self._queue = queue
         self._function = function
+        self._homes = homes_of(manifest, function)
         self._part: Part = select_part(manifest, self._flow, function)
         self._follow = self._edges()
         self._looped = False
@@ -139,7 +140,9 @@ class Compiler:
             return self._queue_node(index, step)
         more = {}
         if step.kind == "router":
-            more["routes"] = build_routes(step, self._context, self._namespaces, self._remote if self._function != "*" else None)
+            more["routes"] = build_routes(
+                step, self._context, self._namespaces, self._remote if self._function != EVERYWHERE else None, self._homes
+            )
             self._looped = self._looped or any(route.needs_loop for route in more["routes"].values())
         built = build_step(step, self._context, self._namespaces, **more)
         self._looped = self._looped or waits(built)
@@ -160,7 +163,7 @@ class Compiler:
 
     def _queue_node(self, index: int, step: Step) -> Node:
         node = Node(step.name, index, identity)
-        if self._queue is None or (self._function == "*" and self._follow[step.name]):
+        if self._queue is None or (self._function == EVERYWHERE and self._follow[step.name]):
             return node
         node.call = self._queue(step)
         node.power = "queue"

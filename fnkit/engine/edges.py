@@ -35,9 +35,9 @@ def select_part(manifest: Manifest, flow: Flow, function: str) -> Part:
     starts = tuple(step.name for step in flow.steps if is_start(step, handlers))
     if function == EVERYWHERE:
         return Part(steps, starts, frozenset())
-    entry = next((each.name for each in manifest.functions if each.kind == "entry"), "")
-    if function in ("", entry):
-        return _reachable(flow, steps, starts, {"", EVERYWHERE, entry})
+    homes = homes_of(manifest, function)
+    if "" in homes:
+        return _reachable(flow, steps, starts, homes)
     mine = {step.name for step in flow.steps if step.function == function}
     if not mine:
         raise GraphError(f"did not find steps pointing to current function ({function})")
@@ -45,7 +45,13 @@ def select_part(manifest: Manifest, flow: Flow, function: str) -> Part:
     behind = tuple(
         name for name in woken if any(steps[before].kind == "queue" for before in steps[name].after if before in steps)
     )
-    return _reachable(flow, steps, behind or woken, {function, EVERYWHERE})
+    return _reachable(flow, steps, behind or woken, homes)
+
+
+def homes_of(manifest: Manifest, function: str) -> set[str]:
+    """Return what `function=` says of the steps that run in *function*; the entry function has those that say nothing."""
+    entry = next((each.name for each in manifest.functions if each.kind == "entry"), "")
+    return {"", EVERYWHERE, entry} if function in ("", entry) else {function, EVERYWHERE}
 
 
 def is_start(step: Step, handlers: Iterable[str]) -> bool:

@@ -104,9 +104,9 @@ class Event:
         """Return this event with another body: the same identity, counters of its own."""
         other = Event.__new__(type(self))
         other.body = body
-        other._id = self.id
+        other._id = self._id or self.id
         other.key = self.key
-        other.headers = dict(self.headers)
+        other.headers = self.headers.copy()
         other.method = self.method
         other.path = self.path
         other.content_type = self.content_type

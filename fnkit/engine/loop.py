@@ -105,9 +105,10 @@ class LoopTrip(Trip):
         self.pending -= 1
         if not self.pending:
             path = self.overdue_merge()
-            if path is not None:
+            if path is None:
+                self._wake()
+            else:
                 self.spawn(*path)
-        self._wake()
 
     def _wake(self) -> None:
         waiter = self.waiter

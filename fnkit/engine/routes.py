@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fnkit.engine.construct import Built, build_step, suspends
@@ -65,13 +65,17 @@ async def _chunks(stream: Any) -> AsyncIterator[object]:
 
 
 def build_routes(
-    step: Step, context: Context, namespaces: Sequence[Namespace], remote: Callable[[Step], RemoteStep] | None
+    step: Step,
+    context: Context,
+    namespaces: Sequence[Namespace],
+    remote: Callable[[Step], RemoteStep] | None,
+    homes: Collection[str] = ("", "*"),
 ) -> dict[str, RouteCall | RemoteRoute]:
-    """Return the routes of *step* by their keys, constructed. A route with `function=` of another function is called there."""
+    """Return the routes of *step* by their keys, constructed. One whose function is none of *homes* is called through *remote*."""
     routes: dict[str, RouteCall | RemoteRoute] = {}
     for route in step.routes:
         alone = Step(name=route.key, target=route.target, handler=route.handler, args=route.args, function=route.function)
-        if remote is not None and route.function not in ("", "*", context.current_function):
+        if remote is not None and route.function not in homes:
             routes[route.key] = RemoteRoute(route.key, remote(alone))
         else:
             routes[route.key] = RouteCall(route.key, build_step(alone, context, namespaces))

@@ -15,7 +15,7 @@ from fnkit.engine.event import Event
 from fnkit.engine.node import COMPLETE, Node
 from fnkit.engine.outlets import choose
 from fnkit.engine.paths import read_path, write_path
-from fnkit.engine.powers import COROUTINE, DROP, SPECIAL, Drop, Many, RemoteStream
+from fnkit.engine.powers import COROUTINE, DROP, SPECIAL, Many, RemoteStream
 from fnkit.engine.stream import drain
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ async def walk(trip: Trip, node: Node, event: Event) -> object:  # noqa: PLR0912
             continue
         if target is None:
             event.body = body
+            if special is DROP:
+                return NOTHING
             if special is not None:
                 moved = await _special(trip, node, event, special)
                 if not isinstance(moved, Onward):
@@ -176,7 +178,7 @@ async def _apply_call(trip: Trip, node: Node, event: Event) -> tuple[object, Eve
 
 async def _special(trip: Trip, node: Node, event: Event, special: object) -> object:
     """Go on after a special result: with the `Onward` that is returned, or the path is over with the value that is returned."""
-    if isinstance(special, (Drop, Onward)):
+    if isinstance(special, Onward):
         return special
     if isinstance(special, Routed):
         return _onward(trip, special.targets, event)

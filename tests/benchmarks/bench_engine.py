@@ -26,6 +26,7 @@ PEERS = {
     "mlrun": ("mlrun==1.12.1",),
     "langgraph": ("langgraph==1.2.22",),
 }
+MODULES = {"langgraph": "langgraph.graph"}
 CASES = (
     "async 1", "async 5", "async 20", "sync 1", "sync 5", "sync 20",
     "loop 100", "fan 8", "64 at once, 5 steps", "64 at once, 10 ms",
@@ -163,7 +164,11 @@ def main(arguments: list[str] | None = None) -> int:
             "import fnkit.engine": (ours, "import fnkit.engine"),
             "import asyncio": (ours, "import asyncio"),
         }
-        | {f"import {name}": (python, f"import {name}") for name, python in pythons.items() if name not in ("plain", "fnkit")},
+        | {
+            f"import {name}": (python, f"import {MODULES.get(name, name)}")
+            for name, python in pythons.items()
+            if name not in ("plain", "fnkit")
+        },
         rounds,
     )
     if options.json:

@@ -9,7 +9,7 @@ import pytest
 
 from fnkit.engine import DROP, Answer, Event, Many, compile_flow, drive, drive_iterator, load_step
 from fnkit.errors import GraphError
-from fnkit.manifest.model import Function, Manifest, Step
+from fnkit.manifest.model import Function, Manifest, Route, Step
 from tests.fakes import engine as steps_of
 from tests.fakes.engine import answer, context, flow, manifest
 
@@ -109,6 +109,35 @@ def test_a_remote_error_reaches_the_error_handler_of_its_step() -> None:
     steps = (Step("b", target="Fuse", function="fb", responder=True, on_error="h"), Step("h", target="Rescue", full_event=True))
 
     assert answer(over_functions(*steps), "x")["rescued"] == "fuse blown on x"
+
+
+def test_a_route_of_another_function_is_called_there() -> None:
+    class Roads:
+        def __init__(self, routes: Any) -> None:
+            self.routes = routes
+
+        async def do_event(self, event: Event) -> Event:
+            event.body = [await self.routes[key](event) for key in sorted(self.routes)]
+            return event
+
+    class Far:
+        needs_loop = False
+
+        def __init__(self, step: Step) -> None:
+            self.step = step
+
+        async def __call__(self, event: Event) -> Answer:
+            return Answer(f"{self.step.name} in {self.step.function}")
+
+    routes = (
+        Route("far", target="Trail", function="fb"),
+        Route("near", handler="(1)"),
+        Route("own", handler="(2)", function="g"),
+    )
+    graph = manifest(Step("r", kind="router", target="Roads", routes=routes, function="g", responder=True), functions=FUNCTIONS)
+    topology = compile_flow(graph, function="g", namespaces=[{"Roads": Roads}], context=context(), remote=Far)
+
+    assert answer(topology) == ["far in fb", 1, 2]
 
 
 # --- queues
