@@ -19,7 +19,8 @@ class ConcurrentExecution:
     """Go on with what *event_processor* makes of the body; at most *max_in_flight* calls run at a time.
 
     *concurrency_mechanism*: `"asyncio"` awaits an async function on the event loop, `"threading"` and `"multiprocessing"` call a plain
-    one in a pool. A call that raises is repeated up to *retries* times, after `backoff_factor * 2**n` seconds.
+    one in a pool (of processes only where the system has shared memory: AWS Lambda has none). A call that raises is repeated up to
+    *retries* times, after `backoff_factor * 2**n` seconds.
     With *pass_context* the function gets the graph's context as its second argument (not in another process).
     """
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from fnkit.project.plot.layering import Layers
+from fnkit.project.plot.layering import Layers, Seat
 
 _ROUNDS = 120
-_CORRECTIONS = 30
+_CORRECTIONS = 20
+_STILL = 0.05  # pixels that are no movement
 _NEARLY = 10.0  # pixels that look like a mistake
 _LIGHT = 0.05  # the weight of what gives way: boxes, and the lanes of loops
 
@@ -48,13 +49,17 @@ def space(layers: Layers, rows: Sequence[Sequence[str]], gaps: Gaps, box_sizes: 
     weights = {key: sum(weight for _, weight in near) or _LIGHT for key, near in links.items()}
     weights.update((key, _LIGHT) for lane in lanes for key in lane)
     positions = _spread(_variables(layers), constraints, {})
+    solver = _Solver(_variables(layers), constraints, weights)
+    members = _members(layers)
     for round_number in range(_ROUNDS):
         wishes = _wishes(rows if round_number % 2 else rows[::-1], links, positions)
-        _keep_boxes_tight(layers, wishes, positions, gaps)
+        _keep_boxes_tight(members, wishes, positions, gaps)
         _keep_lanes_straight(lanes, constraints, wishes, positions)
-        positions = _solve(wishes, constraints, weights)
+        before, positions = positions, solver.solve(wishes)
+        if all(abs(positions[key] - before[key]) < _STILL for key in positions):
+            break
     positions = _aligned(layers, positions)
-    _keep_boxes_tight(layers, positions, positions, gaps)
+    _keep_boxes_tight(members, positions, positions, gaps)
     _keep_lanes_straight(lanes, constraints, positions, positions)
     return _spread(_variables(layers), constraints, positions)
 
@@ -138,11 +143,21 @@ def _wishes(
     return wishes
 
 
-def _keep_boxes_tight(layers: Layers, wishes: dict[str, float], positions: Mapping[str, float], gaps: Gaps) -> None:
-    for unit in layers.islands:
-        members = [seat for seat in layers.seats.values() if seat.unit == unit]
-        wishes[f"{unit} start"] = min(positions[seat.key] - seat.cross / 2 for seat in members) - gaps.box_start
-        wishes[f"{unit} end"] = max(positions[seat.key] + seat.cross / 2 for seat in members) + gaps.box_end
+def _members(layers: Layers) -> dict[str, list[Seat]]:
+    """Return the seats of each island."""
+    members: dict[str, list[Seat]] = {unit: [] for unit in layers.islands}
+    for seat in layers.seats.values():
+        if seat.unit in members:
+            members[seat.unit].append(seat)
+    return members
+
+
+def _keep_boxes_tight(
+    members: Mapping[str, Sequence[Seat]], wishes: dict[str, float], positions: Mapping[str, float], gaps: Gaps
+) -> None:
+    for unit, seats in members.items():
+        wishes[f"{unit} start"] = min(positions[seat.key] - seat.cross / 2 for seat in seats) - gaps.box_start
+        wishes[f"{unit} end"] = max(positions[seat.key] + seat.cross / 2 for seat in seats) + gaps.box_end
 
 
 def _keep_lanes_straight(
@@ -158,19 +173,35 @@ def _keep_lanes_straight(
             wishes.update(dict.fromkeys(lane, max(nearest)))
 
 
-def _solve(wishes: Mapping[str, float], constraints: Sequence[Constraint], weights: Mapping[str, float]) -> dict[str, float]:
-    """Return positions as near to *wishes* as the constraints allow."""
-    positions = dict(wishes)
-    corrected = [0.0] * len(constraints)
-    for _ in range(_CORRECTIONS):
-        for index, (left, right, gap) in enumerate((c.left, c.right, c.gap) for c in constraints):
-            missing = gap - (positions[right] - positions[left])
-            step = max(missing / (1 / weights[left] + 1 / weights[right]), -corrected[index])
-            if step:
-                corrected[index] += step
-                positions[left] -= step / weights[left]
-                positions[right] += step / weights[right]
-    return positions
+class _Solver:
+    """Hildreth's method. What it has corrected in one round is where the next one begins, since wishes change little by little."""
+
+    def __init__(self, keys: Sequence[str], constraints: Sequence[Constraint], weights: Mapping[str, float]) -> None:
+        self._keys = keys
+        place = {key: index for index, key in enumerate(keys)}
+        self._rows = [(place[c.left], place[c.right], c.gap, 1 / weights[c.left], 1 / weights[c.right]) for c in constraints]
+        self._corrected = [0.0] * len(self._rows)
+
+    def solve(self, wishes: Mapping[str, float]) -> dict[str, float]:
+        """Return positions as near to *wishes* as the constraints allow."""
+        positions = [wishes[key] for key in self._keys]
+        corrected = self._corrected
+        for (left, right, _, give_left, give_right), amount in zip(self._rows, corrected, strict=True):
+            positions[left] -= amount * give_left
+            positions[right] += amount * give_right
+        for _ in range(_CORRECTIONS):
+            largest = 0.0
+            for index, (left, right, gap, give_left, give_right) in enumerate(self._rows):
+                step = (gap - positions[right] + positions[left]) / (give_left + give_right)
+                step = max(step, -corrected[index])
+                if step:
+                    corrected[index] += step
+                    positions[left] -= step * give_left
+                    positions[right] += step * give_right
+                    largest = max(largest, abs(step) * (give_left + give_right))
+            if largest < _STILL:
+                break
+        return dict(zip(self._keys, positions, strict=True))
 
 
 def _spread(keys: Sequence[str], constraints: Sequence[Constraint], wanted: Mapping[str, float]) -> dict[str, float]:

@@ -434,3 +434,11 @@ def test_plain_steps_need_no_event_loop() -> None:
 
     assert not flow.needs_loop
     assert drive(flow.run(Event({}))) == {"b": 2}
+
+
+def test_concurrent_execution_calls_plain_functions_in_processes() -> None:
+    flow = chain(
+        ready("ConcurrentExecution", _event_processor="math:sqrt", concurrency_mechanism="multiprocessing", max_in_flight=1)
+    )
+
+    assert answer(flow, 9) == 3.0
