@@ -9,18 +9,29 @@ import sys
 import tempfile
 import threading
 import urllib.parse
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from fnkit.errors import DeployError, EmulatorError, FnkitError, InvokeError, LoadError, ProblemsError, UsageError
+from fnkit.errors import (
+    BundleError,
+    CredentialsError,
+    DeployError,
+    EmulatorError,
+    FnkitError,
+    InvokeError,
+    LoadError,
+    ProblemsError,
+    UsageError,
+)
 from fnkit.project.call import call_url, is_listening
 from fnkit.project.loaded import Loaded
 from fnkit.project.processes import own_environment, own_python
 
 _END_TIMEOUT_S = 10.0
 _REFUSALS: Mapping[str, type[FnkitError]] = {
-    error.__name__: error for error in (DeployError, EmulatorError, LoadError, UsageError)
+    error.__name__: error for error in (BundleError, CredentialsError, DeployError, EmulatorError, LoadError, UsageError)
 }
 
 
@@ -50,6 +61,10 @@ class Deployment:
 def deploy(loaded: Loaded, *, target: str, environ: Mapping[str, str], secrets: Mapping[str, str], port: int = 0) -> Deployment:
     """Start *loaded* and return where it listens. EmulatorError or DeployError says why it could not be started."""
     if target == "aws":
+        if secrets:
+            warnings.warn(
+                f"secrets stay on this machine: {', '.join(secrets)} must be given to the functions on AWS", stacklevel=3
+            )
         return Deployment(_deploy_to_aws(loaded, environ))
     running = environ.get("FNKIT_EMULATOR_URL", "")
     if running:
@@ -155,7 +170,7 @@ def _event_of(line: bytes) -> dict[str, object]:
 
 def _refusal(event: Mapping[str, object]) -> FnkitError:
     """Return the error that the command told, as an error of this process."""
-    kind = _REFUSALS.get(str(event.get("type")), EmulatorError)
+    kind = _REFUSALS.get(str(event.get("type")), FnkitError)
     if event.get("type") == ProblemsError.__name__:
         kind = UsageError
     return kind(str(event.get("message")), where=str(event.get("where", "")), hint=str(event.get("hint", "")))

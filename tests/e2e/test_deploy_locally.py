@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import fnkit
-from fnkit.errors import EmulatorError, InvokeError, MLRunInvalidArgumentError, UsageError
+from fnkit.errors import CredentialsError, EmulatorError, InvokeError, MLRunInvalidArgumentError, UsageError
 from fnkit.project import ServingFunction
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +156,22 @@ def test_an_emulator_that_does_not_come_up_says_why(function: ServingFunction) -
         function.deploy()
 
     assert getattr(caught.value, "exit_code", 0) in (1, 2)
+
+
+def test_aws_without_credentials_says_so_and_secrets_stay_here(
+    function: ServingFunction, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    function.with_secrets("inline", {"TOKEN": "t"})
+
+    with pytest.warns(UserWarning, match="secrets stay on this machine: TOKEN"), pytest.raises(CredentialsError) as caught:
+        function.deploy(target="aws")
+
+    assert "local" in caught.value.hint
 
 
 def test_invoke_can_use_a_mock_server(function: ServingFunction) -> None:

@@ -256,3 +256,37 @@ def test_a_pickle_that_is_no_base64_is_refused() -> None:
 
     with pytest.raises(LoadError, match="the pickle 'x' is not base64"):
         Loaded.from_json(json.dumps({**document, "pickles": {"x": "%"}}))
+
+
+def test_a_graph_inside_a_package_imports_its_neighbours(tmp_path: Path) -> None:
+    package = tmp_path / "app"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "steps.py").write_text("class A:\n    def do(self, body):\n        return body\n")
+    (package / "graph.py").write_text(
+        "import fnkit\nfrom .steps import A\n\n\ndef f(body):\n    return body\n\n\n"
+        "fn = fnkit.code_to_function('f', filename='steps.py')\n"
+        "fn.set_topology('flow').to(A, 'a').to('A', 'b').to(f, 'c').to(name='d', handler='f').respond()\n"
+    )
+
+    loaded = load(str(package / "graph.py"))
+
+    assert loaded.root == tmp_path
+    assert isinstance(loaded.manifest.spec, Flow)
+    targets = [step.target or step.handler for step in loaded.manifest.spec.steps]
+    assert targets == ["app.steps:A", "app.steps:A", "app.graph:f", "app.graph:f"]
+    assert dict(loaded.pickles) == {}
+
+
+def test_a_step_file_outside_of_the_scripts_folder_has_a_root_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "steps.py").write_text("class A:\n    def do(self, body):\n        return body\n")
+    (tmp_path / "one" / "graph.py").write_text(
+        "import fnkit\n\nfn = fnkit.code_to_function('f', filename='../two/steps.py')\nfn.set_topology('flow').to('A').respond()\n"
+    )
+
+    loaded = load(str(tmp_path / "one" / "graph.py"))
+
+    assert loaded.root == tmp_path / "two"
+    assert loaded.files == {"f": "steps"}
