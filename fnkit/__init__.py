@@ -8,8 +8,8 @@ steps and builds the graph can be imported by a function.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine import Event, Response
     from fnkit.project import (
