@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from fnkit.engine.compile import Compiler, flow_of
 from fnkit.engine.event import Event
@@ -16,6 +15,7 @@ from fnkit.engine.walk import walk
 from fnkit.engine.wire import empty_response, error_response, wire_stream, wire_value
 from fnkit.errors import GraphError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -59,8 +59,11 @@ def compile_flow(
 class FlowTopology:
     """A compiled flow. Events run at the same time; nothing of one is seen by another, but for the step objects that they share.
 
-    *needs_loop*: False where no step can wait, so that `drive(topology(event))` runs it without asyncio.
+    *needs_loop*: False where no step can wait, so that `drive(topology(event))` runs it without asyncio. A host that may freeze once
+    it has answered sets *finishes*: then an event without a responder is answered when all of its work is done, and its errors are answers.
     """
+
+    finishes = False
 
     def __init__(
         self, program: Program, *, default_content_type: str = "", stream_type: str = "", max_in_flight: int = 0
@@ -114,7 +117,11 @@ class FlowTopology:
         leave = gate.leave if gate is not None else _nothing
         try:
             if not self._program.answers:
-                await self._run_unanswered(event, leave)
+                if self.finishes:
+                    await self.process(event)
+                    leave()
+                else:
+                    await self._run_unanswered(event, leave)
                 return {"id": event.id}
             value = await self._program.trip().run(self._program.start, event)
         except BaseException:

@@ -88,6 +88,12 @@ class Application:
             self.log.report(found)
             raise found from error
 
+    async def settle(self) -> None:
+        """Wait for branches that outlive their answer: an environment that is frozen between two events would not go on with them."""
+        wait = getattr(self._topology, "wait", None)
+        if wait is not None:
+            await wait()
+
     async def close(self) -> None:
         """End what the graph holds open."""
         if self._topology is not None:

@@ -35,6 +35,7 @@ def compile_topology(
     links = _Links(manifest, environ)
     queue = _queue_writers(manifest, environ)
     topology = compile_flow(manifest, function=function, namespaces=namespaces, context=context, remote=links.remote, queue=queue)
+    topology.finishes = True  # what a queue has not accepted must not be answered as accepted
     links.connect(looped=topology.needs_loop)
     return topology
 

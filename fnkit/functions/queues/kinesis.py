@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,6 +12,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fnkit.functions.queues.local import QueueError
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.spec import QueueSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 BATCH = 500  # records of one PutRecords
 ATTEMPTS = 6

@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fnkit.errors import FnkitError
+from fnkit.errors import MLRunHTTPStatusError
 from fnkit.functions.queues.message import Depth, Message, Received, Retention
 
 MAX_BODY = 1024 * 1024  # an SQS message holds 1 MiB: what does not fit there must not fit here
@@ -72,8 +72,16 @@ ORDER BY position LIMIT :limit
 """
 
 
-class QueueError(FnkitError):
-    """A queue cannot take or give messages."""
+class QueueError(MLRunHTTPStatusError):
+    """A queue cannot take or give messages: 503 to a client whose event was not accepted."""
+
+    status = 503
+
+
+class MessageTooLargeError(QueueError):
+    """A message that does not fit into the queue: 413."""
+
+    status = 413
 
 
 class LocalQueue:
@@ -253,7 +261,7 @@ class LocalQueue:
 
     def _row(self, message: Message, now: float) -> tuple[str, str, bytes, str, float]:
         if len(message.body) > MAX_BODY:
-            raise QueueError(
+            raise MessageTooLargeError(
                 f"a message of {len(message.body):,} bytes does not fit into queue '{self.name}' ({MAX_BODY:,} bytes at most)",
                 hint="send a reference to the data, or split it",
             )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from fnkit.records import field, record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Message:
     """A message to be sent. Messages with the same *key* are delivered in order; an empty key promises no order."""
 
@@ -16,7 +17,7 @@ class Message:
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Received:
     """A message on loan: it comes back after the visibility timeout unless it is deleted.
 
@@ -30,7 +31,7 @@ class Received:
     sent_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Depth:
     """How full a queue is: messages waiting, on loan and dead, and the age in seconds of the oldest waiting one."""
 
@@ -40,7 +41,7 @@ class Depth:
     oldest_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Retention:
     """When a queue gives a message up.
 

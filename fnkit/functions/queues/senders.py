@@ -6,12 +6,12 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Protocol
 
 from fnkit.errors import FnkitError
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.spec import QueueSpec, read_spec
 from fnkit.manifest.model import Flow, Manifest
+from fnkit.records import Protocol
 
 # kind -> the module that exports `open_sender`; imported only when a graph has such a queue
 _MODULES = {

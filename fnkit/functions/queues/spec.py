@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 from fnkit.functions.queues.message import Retention
+from fnkit.records import field, record
 
-QueueKind = Literal["local", "kafka", "sqs", "kinesis", "v3io", "dummy"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    QueueKind = Literal["local", "kafka", "sqs", "kinesis", "v3io", "dummy"]
 
 _SCHEMES: Mapping[str, QueueKind] = {
     "local": "local",
@@ -37,7 +40,7 @@ _KNOWN = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class QueueSpec:
     """One queue of a graph.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,6 +12,10 @@ from fnkit.functions.queues.local import QueueError
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.senders import queue_urls
 from fnkit.functions.queues.spec import QueueSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 BATCH = 10  # entries of one SendMessageBatch
 BATCH_BYTES = 1024 * 1024  # and their size together

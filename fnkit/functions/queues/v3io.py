@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 import v3io.dataplane
@@ -11,6 +10,10 @@ import v3io.dataplane
 from fnkit.functions.queues.local import QueueError
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.spec import QueueSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 BATCH = 8  # records of one request, as MLRun sends them
 

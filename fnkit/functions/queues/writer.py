@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from json import dumps
-from typing import TYPE_CHECKING
 
 from fnkit.errors import GraphError
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.senders import Sender, open_sender
 from fnkit.functions.queues.spec import QueueSpec, read_spec
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
