@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from fnkit.functions.services import code_services
 from fnkit.manifest import Document, Flow, Function, Manifest, Route, Router, Step
 
 _REFERENCE = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
@@ -57,6 +58,9 @@ def _parts(manifest: Manifest, function: Function) -> Iterator[object]:
                 yield manifest.spec.options
         case Router():
             yield from _router_parts(manifest.spec.step, function)
+        case Document() if manifest.topology == "inference_graph":
+            services = code_services(manifest.spec.spec)
+            yield [(services[name].target, services[name].args) for name in function.steps if name in services]
         case Document():
             yield manifest.spec.spec
 

@@ -10,10 +10,10 @@ import click
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
 from fnkit.errors import EmulatorError, FnkitError, UsageError
+from fnkit.functions.services import is_step
 from fnkit.inference_graph.decode import read_graph_json
 from fnkit.inference_graph.lint import find_warnings
 from fnkit.inference_graph.spec import InferenceGraph
-from fnkit.inference_graph.step_service import is_step
 from fnkit.project.inference_graph_file import load_graph
 from fnkit_emulator.router.server import RouterOptions, environment_propagation, serve
 
@@ -83,7 +83,7 @@ def _warn_of_unknown_services(console: Console, graph: InferenceGraph, services:
 
 def _refuse_step_classes(graph: InferenceGraph, services: dict[str, str]) -> None:
     """Refuse services that are classes: the router runs no code of its users."""
-    classes = [name for name, target in {**graph.extensions.services, **services}.items() if is_step(target)]
+    classes = [*(graph.extensions.code.keys() - services.keys()), *(name for name, url in services.items() if is_step(url))]
     if classes:
         raise UsageError(
             f"the services {', '.join(sorted(classes))} are step classes, which the router cannot run",

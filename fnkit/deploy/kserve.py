@@ -4,7 +4,7 @@ Each function runs in a container of its own bundle; its Service is a Knative Se
 Service before it. Steps that name a function by `serviceName` get its address as `serviceUrl`, because KServe would look for an
 InferenceService of that name; so do steps whose service has a URL in the graph's `services`.
 
-`export_target` starts from a loaded graph: every step class among its services becomes a function of its own, a flow of one step.
+`export_target` starts from a loaded graph: every step class among its services becomes a function of its own, a graph of this one service.
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ from fnkit.bundle import build
 from fnkit.errors import DeployError, ProblemsError
 from fnkit.inference_graph.decode import read_graph
 from fnkit.inference_graph.encode import to_document
-from fnkit.inference_graph.spec import ROUTER_TYPES
-from fnkit.inference_graph.step_service import is_step
+from fnkit.inference_graph.spec import ROOT, ROUTER_TYPES, Extensions, InferenceGraph, Node, Step
 from fnkit.inference_graph.webhook import find_refusals
 from fnkit.manifest import Document as ManifestDocument
-from fnkit.manifest import Flow, Manifest
-from fnkit.manifest import Step as FlowStep
+from fnkit.manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from fnkit.inference_graph.spec import InferenceGraph, Node, Step
+    from fnkit.functions.services import ServiceCode
     from fnkit.manifest import Function
     from fnkit.project.loaded import Loaded
 
@@ -55,7 +53,7 @@ def export_kserve(graph: InferenceGraph, functions: Sequence[ServedFunction], *,
 
     Raises `ProblemsError` with everything that the CRD or the webhook would refuse.
     """
-    addresses = {name: url for name, url in graph.extensions.services.items() if not is_step(url)}
+    addresses = graph.extensions.urls
     addresses |= {function.name: _address(function.name, graph.namespace) for function in functions}
     addressed = replace(
         graph,
@@ -89,13 +87,13 @@ def export_target(loaded: Loaded, *, image: Callable[[str], str], knative: bool 
             hint="only an InferenceGraph can be exported to KServe; `fnkit build` makes bundles of any graph",
         )
     graph = read_graph(spec.spec, where=loaded.manifest.name)
-    classes = {name: target for name, target in graph.extensions.services.items() if is_step(target)}
+    classes = graph.extensions.code
     entry = loaded.manifest.entry
     functions = [
         ServedFunction(name, image(cluster_name(name)), entry.memory_mb, timeout_s=entry.timeout_s, environment=entry.environment)
         for name in classes
     ]
-    services = tuple(replace(loaded, manifest=_service_manifest(name, target, entry)) for name, target in classes.items())
+    services = tuple(replace(loaded, manifest=_service_manifest(name, code, entry)) for name, code in classes.items())
     return Export(export_kserve(graph, functions, knative=knative), services)
 
 
@@ -129,11 +127,15 @@ def documents_text(documents: Sequence[Document]) -> str:
     return text
 
 
-def _service_manifest(name: str, target: str, entry: Function) -> Manifest:
-    """Return a graph of the one step *target*, called as a service is: JSON in, JSON out."""
-    function = replace(entry, name=cluster_name(name), steps=(name,), streaming=False)
-    flow = Flow((FlowStep(name=name, target=target, responder=True),))
-    return Manifest(name=cluster_name(name), spec=flow, functions=(function,))
+def _service_manifest(name: str, code: ServiceCode, entry: Function) -> Manifest:
+    """Return a graph of the one service *name*, in its own function: it answers what the service answers."""
+    own = cluster_name(name)
+    requirements = tuple(dict.fromkeys((*entry.requirements, *code.requirements)))
+    function = replace(entry, name=own, requirements=requirements, streaming=False)
+    step = Step(name=name, service_name=name)
+    extensions = Extensions(services={name: replace(code, function="", requirements=())}, propagate_headers=(".",))
+    graph = InferenceGraph(own, {ROOT: Node("Sequence", (step,))}, extensions=extensions)
+    return Manifest(own, ManifestDocument(to_document(graph)), "inference_graph", functions=(function,))
 
 
 def cluster_name(name: str) -> str:

@@ -7,15 +7,18 @@ behind a queue, the function that the queue wakes. The mode says which steps lea
   wins; ready-made steps, handler functions, expressions, queues and routers stay with their driver.
 - `declared`: only steps with `function=` leave.
 - `fused`: none leaves; only what lies behind a queue is outside of the entry function.
+
+In an InferenceGraph the services that are classes are placed: each in a function of its own, named after the service, or only
+those with `function:`, or none.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from fnkit.functions.services import code_services
+from fnkit.manifest.model import Document, Flow, Function, Router
+from fnkit.records import replace
 
-from fnkit.manifest.model import Flow, Function, Router
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -41,6 +44,8 @@ def place(manifest: Manifest, mode: Placement) -> Manifest:
         return _place_flow(manifest, manifest.spec, entry, mode)
     if isinstance(manifest.spec, Router):
         return _place_router(manifest, manifest.spec, entry, mode)
+    if manifest.topology == "inference_graph":
+        return _place_services(manifest, manifest.spec, entry, mode)
     return replace(manifest, functions=(entry,), placement=mode)
 
 
@@ -217,3 +222,27 @@ def _place_router(manifest: Manifest, router: Router, entry: Function, mode: Pla
         entry = replace(entry, requirements=_joined(manifest, entry, set()))
     step = replace(router.step, function=entry.name, routes=routes)
     return replace(manifest, spec=Router(step), functions=(entry, *found), placement=mode)
+
+
+def _place_services(manifest: Manifest, document: Document, entry: Function, mode: Placement) -> Manifest:
+    """Place the classes that are services; the functions' `steps` are then names of services."""
+    names = _Names(manifest, entry)
+    services = code_services(document.spec)
+    homes: dict[str, str] = {}
+    for name, code in services.items():
+        if mode == "fused" or not (code.function or mode == "step"):
+            homes[name] = entry.name
+        else:
+            homes[name] = names.of_declared(code.function) if code.function else names.of_key(f"service {name}", name)
+
+    def requirements(steps: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*entry.requirements, *(line for step in steps for line in services[step].requirements))))
+
+    placed = []
+    for home in dict.fromkeys((entry.name, *homes.values())):
+        steps = tuple(name for name in services if homes[name] == home)
+        function = replace(entry, steps=steps, requirements=requirements(steps))
+        if home != entry.name:
+            function = replace(function, name=home, kind="step", module=services[steps[0]].module)
+        placed.append(function)
+    return replace(manifest, functions=tuple(placed), placement=mode)

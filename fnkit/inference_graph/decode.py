@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TypeGuard
 
 from fnkit.errors import ProblemsError, UsageError
+from fnkit.functions.services import ServiceCode, is_step, target_of
 from fnkit.inference_graph.spec import (
     API_VERSION,
     EXTENSIONS_ANNOTATION,
@@ -251,11 +252,40 @@ def _extensions(own: Reader) -> Extensions:
         trace_context=own.boolean("traceContext"),
         metrics=own.boolean("metrics"),
         propagate_headers=own.strings("propagateHeaders"),
-        services=own.texts("services"),
+        services=_services(own),
         max_depth=own.positive("maxDepth") or Extensions().max_depth,
     )
     own.refuse_unread()
     return given
+
+
+def _services(own: Reader) -> dict[str, str | ServiceCode]:
+    services: dict[str, str | ServiceCode] = {}
+    for name, path, value in own.entries("services"):
+        if isinstance(value, str):
+            services[name] = target_of(value)
+        elif isinstance(value, Mapping):
+            services[name] = _service(own.at(path, value))
+        else:
+            own.complain(f"{path}: want a URL, a class or an object, got {shown(value)}")
+    return services
+
+
+def _service(said: Reader) -> ServiceCode:
+    target = said.text("target")
+    if not is_step(target):
+        said.complain(f"{said.path('target')}: want a class such as package.module:Class, got {target or 'nothing'}")
+    args = {name: value for name, _, value in said.entries("args")}
+    for name in args:
+        if name.startswith("_") or not name.isidentifier():
+            said.complain(f"{said.path('args')}.{name}: an argument's name is a Python name that does not begin with _")
+    try:
+        json.dumps(args)
+    except (TypeError, ValueError) as error:
+        said.complain(f"{said.path('args')}: want values that JSON has: {error}")
+    read = ServiceCode(target, args, said.text("function"), said.strings("requirements") or ())
+    said.refuse_unread()
+    return read
 
 
 def _retry(own: Reader) -> Retry:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fnkit.inference_graph.spec import API_VERSION, EXTENSIONS_ANNOTATION, KIND, Extensions, Retry, Timeouts
 
 if TYPE_CHECKING:
+    from fnkit.functions.services import ServiceCode
     from fnkit.inference_graph.spec import InferenceGraph, Node, Step
 
 Json = dict[str, object]
@@ -87,12 +88,20 @@ def _extensions_tree(graph: InferenceGraph) -> Json:
 
 
 def _graph_block(given: Extensions) -> Json:
-    block = _given(stream=given.stream, traceContext=given.trace_context, metrics=given.metrics, services=dict(given.services))
+    services = {name: _service(target) for name, target in given.services.items()}
+    block = _given(stream=given.stream, traceContext=given.trace_context, metrics=given.metrics, services=services)
     if given.propagate_headers is not None:
         block["propagateHeaders"] = list(given.propagate_headers)
     if given.max_depth != Extensions().max_depth:
         block["maxDepth"] = given.max_depth
     return block
+
+
+def _service(target: str | ServiceCode) -> object:
+    if isinstance(target, str):
+        return target
+    more = _given(args=dict(target.args), function=target.function, requirements=list(target.requirements))
+    return {"target": target.target, **more} if more else target.target
 
 
 def _step_block(step: Step) -> Json:

@@ -14,6 +14,7 @@ from fnkit.inference_graph.headers import skipped_patterns
 from fnkit.inference_graph.merging import MERGE_NAMES
 from fnkit.inference_graph.spec import ROOT, ROUTER_TYPES
 from fnkit.manifest.problem import Problem
+from fnkit.manifest.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,10 @@ def _shape(graph: InferenceGraph) -> Iterator[Problem]:
 
 
 def _extensions(graph: InferenceGraph) -> Iterator[Problem]:
+    for name in graph.extensions.services:
+        if name not in graph.service_names:
+            near = did_you_mean(name, graph.service_names)
+            yield Problem("", "unused-service", f"no step calls the service {name!r}", near or "name it in a step, or remove it")
     for pattern in skipped_patterns(graph.extensions.propagate_headers or ()):
         yield Problem("", "header-pattern", f"the header pattern {pattern!r} is no valid expression and will be skipped")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fnkit.functions.services import ServiceCode
+
 API_VERSION = "serving.kserve.io/v1alpha1"
 KIND = "InferenceGraph"
 ROOT = "root"
@@ -73,15 +75,25 @@ class Extensions:
     """What fnkit adds to a whole graph, each off unless asked for.
 
     *stream*: answers pass through as they arrive. *propagate_headers*: patterns in place of `PROPAGATE_HEADERS`.
-    *services*: service name -> URL. *max_depth*: how many nodes may be nested in one request, cycles included.
+    *services*: service name -> URL, or a class of the project. *max_depth*: how many nodes may be nested in one request, cycles included.
     """
 
     stream: bool = False
     trace_context: bool = False
     metrics: bool = False
     propagate_headers: tuple[str, ...] | None = None
-    services: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, str | ServiceCode] = field(default_factory=dict)
     max_depth: int = 10_000
+
+    @property
+    def code(self) -> dict[str, ServiceCode]:
+        """The services that are classes of the project."""
+        return {name: target for name, target in self.services.items() if isinstance(target, ServiceCode)}
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The services that are URLs."""
+        return {name: target for name, target in self.services.items() if isinstance(target, str)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +108,9 @@ class InferenceGraph:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     pod: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """The services that its steps call by name, each once."""
+        steps = (step for node in self.nodes.values() for step in node.steps)
+        return tuple(dict.fromkeys(step.service_name for step in steps if step.service_name and not step.service_url))

@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING
 
 from fnkit.engine.response import WireResponse
 from fnkit.errors import GraphError, UsageError
+from fnkit.functions.services import ServiceCode, target_of
 from fnkit.inference_graph.answers import JSON, answer_of, error_body
 from fnkit.inference_graph.decode import read_graph
 from fnkit.inference_graph.flight import NoAnswer
 from fnkit.inference_graph.graph import CompiledGraph, Surroundings, needs_loop
 from fnkit.inference_graph.headers import patterns_of, propagation
-from fnkit.inference_graph.step_service import StepService, is_step
+from fnkit.inference_graph.step_service import ServiceFunction, StepService
 from fnkit.manifest.model import Document
 from fnkit.net.client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from fnkit.engine.context import Context
     from fnkit.engine.event import Event
     from fnkit.engine.resolve import Namespace
+    from fnkit.functions.links import Callers
     from fnkit.inference_graph.calls import Service
     from fnkit.inference_graph.spec import InferenceGraph
-    from fnkit.manifest.model import Manifest
+    from fnkit.manifest.model import Function, Manifest
     from fnkit.net.stream import Connector
 
 
@@ -35,7 +37,7 @@ class GraphTopology:
 
     def __init__(self, graph: InferenceGraph, services: Mapping[str, str | Service], environ: Mapping[str, str]) -> None:
         steps = [service for service in services.values() if isinstance(service, StepService)]
-        self.needs_loop = needs_loop(graph) or any(step.needs_loop for step in steps)
+        self.needs_loop = _looped(graph, steps)
         self._steps = steps
         self._client = Client(_connector(looped=self.needs_loop), connect_timeout_s=30, resend=False)
         patterns = graph.extensions.propagate_headers
@@ -70,22 +72,55 @@ class GraphTopology:
 
 def compile_topology(
     manifest: Manifest, *, function: str, namespaces: Sequence[Namespace], context: Context, environ: Mapping[str, str]
-) -> GraphTopology:
-    """Return the graph of *manifest* for its *function*.
+) -> GraphTopology | ServiceFunction:
+    """Return what *function* of *manifest* runs: the graph, or the services that are placed in it.
 
-    A service name leads where the graph's `services` say: to a URL, or to a step class of the bundle. `FNKIT_SERVICES`, a JSON object of
-    the same form, comes before them. Raises `UsageError`, `ProblemsError` and `GraphError` for what cannot be used.
+    A service name leads where the graph's `services` say: to a URL, or to a step class, of this bundle or of another function.
+    `FNKIT_SERVICES`, a JSON object of URLs and `"module:Class"`, comes before them. Raises `UsageError`, `ProblemsError` and
+    `GraphError` for what cannot be used, and whatever a constructor raises.
     """
     spec = manifest.spec
     if not isinstance(spec, Document):
         raise GraphError(f"function {function!r} has no inference graph", hint="build it again")
     graph = read_graph(spec.spec, where=f"the inference graph of {manifest.name!r}")
-    targets = {**graph.extensions.services, **_environment_services(environ)}
-    services: dict[str, str | Service] = {
-        name: StepService(name, target, namespaces=namespaces, context=context) if is_step(target) else target
-        for name, target in targets.items()
-    }
+    placed = {name: found for found in manifest.functions if found.kind != "entry" for name in found.steps}
+    mine = [name for name, home in placed.items() if home.name == function]
+
+    def local(name: str, code: ServiceCode) -> StepService:
+        return StepService(name, code, namespaces=namespaces, context=context)
+
+    if mine:
+        return ServiceFunction({name: local(name, graph.extensions.code[name]) for name in mine})
+    services: dict[str, str | Service] = {}
+    elsewhere: dict[str, Function] = {}
+    for name, target in {**graph.extensions.services, **_environment_services(environ)}.items():
+        if isinstance(target, ServiceCode) and name in placed and target == graph.extensions.services.get(name):
+            elsewhere[name] = placed[name]
+        else:
+            services[name] = local(name, target) if isinstance(target, ServiceCode) else target
+    services |= _in_functions(elsewhere, graph, environ, looped=_looped(graph, services.values()))
     return GraphTopology(graph, services, environ)
+
+
+def _looped(graph: InferenceGraph, services: Iterable[str | Service]) -> bool:
+    return needs_loop(graph) or any(isinstance(service, StepService) and service.needs_loop for service in services)
+
+
+def _in_functions(
+    elsewhere: Mapping[str, Function], graph: InferenceGraph, environ: Mapping[str, str], *, looped: bool
+) -> dict[str, Service]:
+    """Return what calls the services that run in other functions."""
+    if not elsewhere:
+        return {}
+    links = import_module("fnkit.functions.links")  # a function that calls nobody pays nothing for the client
+    function_service: Callable[..., Service] = import_module("fnkit.inference_graph.function_service").FunctionService
+    callers: Callers = links.Callers(environ, looped=looped)
+    limit = graph.timeouts.service_client or 0
+    called = {}
+    for name, function in elsewhere.items():
+        own: float = function.timeout_s + links.MARGIN_S
+        called[name] = function_service(callers.caller(name, function.name, timeout_s=min(limit, own) if limit > 0 else own))
+    return called
 
 
 def body_of(event: Event) -> bytes:
@@ -100,7 +135,7 @@ def body_of(event: Event) -> bytes:
     return b"" if body is None else dumps(body, separators=(",", ":")).encode()
 
 
-def _environment_services(environ: Mapping[str, str]) -> dict[str, str]:
+def _environment_services(environ: Mapping[str, str]) -> dict[str, str | ServiceCode]:
     text = environ.get("FNKIT_SERVICES", "")
     try:
         services = loads(text) if text else {}
@@ -108,7 +143,7 @@ def _environment_services(environ: Mapping[str, str]) -> dict[str, str]:
         raise UsageError(f"not JSON: {error}", where="FNKIT_SERVICES") from error
     if not isinstance(services, dict) or not all(isinstance(url, str) for url in services.values()):
         raise UsageError("want an object of strings", where="FNKIT_SERVICES", hint='for example {"classifier": "http://..."}')
-    return services
+    return {name: target_of(text) for name, text in services.items()}
 
 
 def _connector(*, looped: bool) -> Connector:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fnkit.errors import LoadError, UsageError
+from fnkit.functions.services import target_of
 from fnkit.inference_graph.encode import to_document
 from fnkit.inference_graph.lint import find_warnings
 from fnkit.inference_graph.spec import InferenceGraph
@@ -14,17 +15,19 @@ from fnkit.inference_graph.webhook import find_refusals
 from fnkit.manifest import Document, Function, Manifest, Problem
 from fnkit.project.inference_graph_file import is_inference_graph, load_graph, parse_documents, read_text
 from fnkit.project.loaded import Loaded
+from fnkit.project.services import find_service_problems
 from fnkit.project.settings import Settings, read_settings
 
 
-def load_document(path: Path, name: str) -> tuple[Loaded, tuple[Problem, ...], tuple[Problem, ...]]:
+def load_document(path: Path, name: str, *, construct: bool = False) -> tuple[Loaded, tuple[Problem, ...], tuple[Problem, ...]]:
     """Return the InferenceGraph called *name* (`""`: the only one) of *path*, what is wrong with it, and what is doubtful.
 
-    UsageError for a gateway's configuration, LoadError for any other document.
+    *construct*: the classes of its services are constructed too. UsageError for a gateway's configuration, LoadError for any
+    other document.
     """
     documents = parse_documents(read_text(path), where=str(path))
     if is_inference_graph(documents):
-        return _inference_graph(path.resolve(), name)
+        return _inference_graph(path.resolve(), name, construct=construct)
     if any(_is_gateway(document) for document in documents):
         raise UsageError(
             "this is the configuration of an MLflow AI Gateway, which this version of fnkit does not emulate",
@@ -41,15 +44,17 @@ def _is_gateway(document: object) -> bool:
     return isinstance(listed, list) and all(isinstance(item, dict) and "name" in item for item in listed)
 
 
-def _inference_graph(path: Path, name: str) -> tuple[Loaded, tuple[Problem, ...], tuple[Problem, ...]]:
+def _inference_graph(path: Path, name: str, *, construct: bool) -> tuple[Loaded, tuple[Problem, ...], tuple[Problem, ...]]:
     graph = load_graph(path, name)
     settings = read_settings(path.parent, os.environ)
-    services = {**settings.services, **graph.extensions.services}
+    warnings = find_warnings(graph)
+    named = {name: target_of(text) for name, text in settings.services.items()} | dict(graph.extensions.services)
+    called = graph.service_names
+    services = {name: target for name, target in named.items() if name in called}
     graph = replace(graph, extensions=replace(graph.extensions, services=services))
-    refusals = tuple(Problem("", "refused", text) for text in find_refusals(graph))
-    modules = tuple(dict.fromkeys(file for target in services.values() for file in _files_of(target, path.parent)))
-    loaded = Loaded(_manifest(graph, settings), path.parent, (*settings.include, *modules), {}, settings)
-    return loaded, refusals, find_warnings(graph)
+    problems = [Problem("", "refused", text) for text in find_refusals(graph)]
+    problems += find_service_problems(graph.extensions.code, path.parent, construct=construct)
+    return Loaded(_manifest(graph, settings), path.parent, settings.include, {}, settings), tuple(problems), warnings
 
 
 def _manifest(graph: InferenceGraph, settings: Settings) -> Manifest:
@@ -73,12 +78,3 @@ def _manifest(graph: InferenceGraph, settings: Settings) -> Manifest:
         streaming=graph.extensions.stream,
         python=settings.python,
     )
-
-
-def _files_of(target: str, root: Path) -> tuple[str, ...]:
-    """Return the file of the module of a step class `"pkg.mod:Class"`, relative to *root*; none for a URL."""
-    home, colon, _ = target.partition(":")
-    if not colon or not all(part.isidentifier() for part in home.split(".")):
-        return ()
-    file = Path(*home.split(".")).with_suffix(".py")
-    return (file.as_posix(),) if (root / file).is_file() else ()

@@ -71,7 +71,7 @@ def _load(target: str, *, construct: bool, timeout_s: float) -> Outcome:
     if not path.is_file():
         raise LoadError("there is no such file or folder", where=target, hint=_near_file(path))
     if path.suffix in _DOCUMENTS:
-        return _load_document(path, name)
+        return _load_document(path, name, construct=construct)
     if path.suffix == ".ipynb":
         hint = "call fn.deploy() in the notebook, or write the graph to a .py file with %%writefile"
         raise LoadError("a notebook cannot be loaded as a file", where=target, hint=hint)
@@ -111,7 +111,7 @@ def _near_file(path: Path) -> str:
     return f"did you mean {folder / near}?" if near else "a TARGET is file.py[:name], a project folder, or a graph's YAML"
 
 
-def _load_document(path: Path, name: str) -> Outcome:
+def _load_document(path: Path, name: str, *, construct: bool) -> Outcome:
     if path.suffix == ".json":
         kind = _format_of(path)
         if kind == FORMAT:
@@ -120,7 +120,7 @@ def _load_document(path: Path, name: str) -> Outcome:
         if kind == MANIFEST_FORMAT:
             manifest = loads(path.read_bytes())
             return Loaded(manifest, path.resolve().parent), find_problems(manifest), ()
-    return load_document(path, name)
+    return load_document(path, name, construct=construct)
 
 
 def _format_of(path: Path) -> object:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from _thread import _local
 from importlib import import_module
-from json import loads
-from time import sleep
-from typing import TYPE_CHECKING
 
 from fnkit.engine import compile_flow
-from fnkit.errors import UsageError
 from fnkit.manifest.model import Flow
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fnkit.engine import FlowTopology
     from fnkit.engine.answer import Answer, QueueWriter
@@ -21,11 +17,8 @@ if TYPE_CHECKING:
     from fnkit.engine.event import Event
     from fnkit.engine.resolve import Namespace
     from fnkit.functions.caller import StepCaller
-    from fnkit.functions.lambda_api import LambdaApi
+    from fnkit.functions.links import Callers
     from fnkit.manifest.model import Manifest, Step
-    from fnkit.net.client import Client
-
-_MARGIN_S = 15.0  # what a cold start and the way may take, on top of the time that the step's function has
 
 
 def compile_topology(
@@ -68,22 +61,11 @@ class _Links:
         if not self._links:
             return
         # A function that calls nobody pays nothing for the client.
-        make_api: Callable[..., LambdaApi] = import_module("fnkit.functions.lambda_api").LambdaApi.from_environment
-        make_caller: Callable[..., StepCaller] = import_module("fnkit.functions.caller").StepCaller
-        transport = _looped() if looped else _plain()
-        api = make_api(transport.client, self._environ)
-        prefix = self._environ.get("FNKIT_FUNCTION_PREFIX", "")
-        versions = read_versions(self._environ)
+        links = import_module("fnkit.functions.links")
+        callers: Callers = links.Callers(self._environ, looped=looped)
         for link in self._links:
             function = self._manifest.function(link.function)
-            link.caller = make_caller(
-                api,
-                link.step,
-                prefix + link.function,
-                pause=transport.pause,
-                qualifier=versions.get(link.function, ""),
-                timeout_s=function.timeout_s + _MARGIN_S,
-            )
+            link.caller = callers.caller(link.step, link.function, timeout_s=function.timeout_s + links.MARGIN_S)
 
 
 class RemoteLink:
@@ -100,49 +82,3 @@ class RemoteLink:
         """Call the step for *event*."""
         assert self.caller is not None, "the flow is compiled"
         return await self.caller(event)
-
-
-def read_versions(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return which version of each function is to be called; none named means the latest code. Raises `UsageError`."""
-    text = environ.get("FNKIT_VERSIONS", "")
-    if not text:
-        return {}
-    try:
-        found = loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise UsageError(f"FNKIT_VERSIONS is not a JSON object: {text[:80]!r}", hint="deploy the graph again")
-    return {str(name): str(version) for name, version in found.items()}
-
-
-class Transport:
-    """An HTTP client for the current thread or loop, and a pause that fits it."""
-
-    def __init__(self, client: Callable[[], Client], pause: Callable[[float], Awaitable[None]]) -> None:
-        self.client = client
-        self.pause = pause
-
-
-def _plain() -> Transport:
-    make_client: Callable[..., Client] = import_module("fnkit.net.client").Client
-    connector = import_module("fnkit.net.blocking").connector
-    own = _local()  # a client belongs to its thread
-
-    def client() -> Client:
-        found: Client | None = getattr(own, "client", None)
-        if found is None:
-            found = own.client = make_client(connector())
-        return found
-
-    async def pause(seconds: float) -> None:
-        sleep(seconds)  # noqa: ASYNC251  # there is no event loop here that could do something else
-
-    return Transport(client, pause)
-
-
-def _looped() -> Transport:
-    make_client: Callable[..., Client] = import_module("fnkit.net.client").Client
-    one: Client = make_client(import_module("fnkit.net.aio").connector())
-    pause: Callable[[float], Awaitable[None]] = import_module("asyncio").sleep
-    return Transport(lambda: one, pause)

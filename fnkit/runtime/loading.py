@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from importlib import import_module
 from json import loads
 from os.path import basename, join
-from typing import TYPE_CHECKING
 
 from fnkit.engine import load_step
 from fnkit.engine.context import Context
@@ -17,6 +16,7 @@ from fnkit.runtime.application import Application
 from fnkit.runtime.invocation import Failure, stack_of
 from fnkit.runtime.step_calls import StepCalls
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -111,7 +111,7 @@ def load_application(root: str, environ: Mapping[str, str], log: Log, *, streams
         return load_step(manifest, name, namespaces=[code], context=context)
 
     topology = _topology(manifest, function, code, context, environ) if runs_graph(manifest, function) else None
-    steps = StepCalls(load, _callable_steps(manifest, function), log)
+    steps = StepCalls(getattr(topology, "load_step", load), _callable_steps(manifest, function), log)
     prepared = () if topology is not None else steps.prepare()
     needs_loop = topology.needs_loop if topology is not None else any(step.needs_loop for step in prepared)
     return Application(
@@ -140,7 +140,8 @@ def _follows(step: Step, queues: set[str]) -> bool:
 
 def _callable_steps(manifest: Manifest, function: Function) -> tuple[str, ...]:
     if not isinstance(manifest.spec, Flow):
-        return ()
+        # Functions of an InferenceGraph other than its entry serve services that the graph calls.
+        return function.steps if manifest.topology == "inference_graph" and function.kind != "entry" else ()
     return tuple(step.name for step in manifest.spec.steps if step.name in function.steps and step.kind == "task")
 
 

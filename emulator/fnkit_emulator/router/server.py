@@ -169,7 +169,7 @@ class Router:
         return patterns
 
     def _resolver(self, graph: InferenceGraph) -> Resolve:
-        services = {**graph.extensions.services, **(self._options.services or {})}
+        services = {**graph.extensions.urls, **(self._options.services or {})}
         return resolve_in_cluster(graph, services) if self._options.in_cluster else resolve_with(services)
 
 

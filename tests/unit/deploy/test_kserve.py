@@ -19,6 +19,7 @@ from fnkit.deploy.kserve import (
     write_export,
 )
 from fnkit.errors import DeployError, ProblemsError
+from fnkit.functions.services import code_services
 from fnkit.inference_graph.decode import read_graph
 from fnkit.inference_graph.encode import to_document
 from fnkit.inference_graph.spec import InferenceGraph
@@ -148,8 +149,8 @@ def test_every_step_class_becomes_a_service_of_its_own() -> None:
     }
     assert "annotations" not in str(exported["metadata"])
     (made,) = export.services
-    assert isinstance(made.manifest.spec, Flow)
-    assert (made.manifest.name, made.manifest.spec.steps[0].target) == ("iris", "models:IrisTree")
+    assert isinstance(made.manifest.spec, Document)
+    assert (made.manifest.name, code_services(made.manifest.spec.spec)["Iris"].target) == ("iris", "models:IrisTree")
     assert made.manifest.entry.requirements == ("numpy",)
 
 

@@ -17,7 +17,7 @@ from fnkit.errors import GraphError, ProblemsError, UsageError
 from fnkit.inference_graph import compile_topology
 from fnkit.inference_graph.services import cluster_url, resolve_in_cluster, resolve_with, service_url
 from fnkit.inference_graph.spec import InferenceGraph
-from fnkit.inference_graph.step_service import is_step
+from fnkit.functions.services import is_step
 from fnkit.inference_graph.topology import GraphTopology, body_of
 from fnkit.manifest.model import Document, Flow, Manifest
 from tests.fakes.graphs import node, step

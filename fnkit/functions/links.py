@@ -1,0 +1,87 @@
+"""What a function needs to call the others: the Lambda API of its environment, their names and versions, a client that fits."""
+
+from __future__ import annotations
+
+from _thread import _local
+from importlib import import_module
+from json import loads
+from time import sleep
+
+from fnkit.errors import UsageError
+from fnkit.functions.caller import StepCaller
+from fnkit.functions.lambda_api import LambdaApi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from fnkit.net.client import Client
+
+MARGIN_S = 15.0  # what a cold start and the way may take, on top of the time that the step's function has
+
+
+class Callers:
+    """Makes callers of steps in other functions. *looped*: they wait on the running asyncio loop, else in their thread."""
+
+    def __init__(self, environ: Mapping[str, str], *, looped: bool) -> None:
+        self._transport = _looped() if looped else _plain()
+        self._api = LambdaApi.from_environment(self._transport.client, environ)
+        self._prefix = environ.get("FNKIT_FUNCTION_PREFIX", "")
+        self._versions = read_versions(environ)
+
+    def caller(self, step: str, function: str, *, timeout_s: float) -> StepCaller:
+        """Return what calls *step* of the graph's *function*; an answer may take *timeout_s* in all."""
+        return StepCaller(
+            self._api,
+            step,
+            self._prefix + function,
+            pause=self._transport.pause,
+            qualifier=self._versions.get(function, ""),
+            timeout_s=timeout_s,
+        )
+
+
+def read_versions(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return which version of each function is to be called; none named means the latest code. Raises `UsageError`."""
+    text = environ.get("FNKIT_VERSIONS", "")
+    if not text:
+        return {}
+    try:
+        found = loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(f"FNKIT_VERSIONS is not a JSON object: {text[:80]!r}", hint="deploy the graph again")
+    return {str(name): str(version) for name, version in found.items()}
+
+
+class Transport:
+    """An HTTP client for the current thread or loop, and a pause that fits it."""
+
+    def __init__(self, client: Callable[[], Client], pause: Callable[[float], Awaitable[None]]) -> None:
+        self.client = client
+        self.pause = pause
+
+
+def _plain() -> Transport:
+    make_client: Callable[..., Client] = import_module("fnkit.net.client").Client
+    connector = import_module("fnkit.net.blocking").connector
+    own = _local()  # a client belongs to its thread
+
+    def client() -> Client:
+        found: Client | None = getattr(own, "client", None)
+        if found is None:
+            found = own.client = make_client(connector())
+        return found
+
+    async def pause(seconds: float) -> None:
+        sleep(seconds)  # noqa: ASYNC251  # there is no event loop here that could do something else
+
+    return Transport(client, pause)
+
+
+def _looped() -> Transport:
+    make_client: Callable[..., Client] = import_module("fnkit.net.client").Client
+    one: Client = make_client(import_module("fnkit.net.aio").connector())
+    pause: Callable[[float], Awaitable[None]] = import_module("asyncio").sleep
+    return Transport(lambda: one, pause)
