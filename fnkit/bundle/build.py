@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 from fnkit.bundle.archive import Packed
 from fnkit.bundle.bytecode import find_compiler
@@ -21,7 +20,8 @@ from fnkit.bundle.requirements import Requirement
 from fnkit.bundle.write import write_bundles
 from fnkit.errors import UsageError
 from fnkit.functions import place
-from fnkit.manifest import Manifest, Placement
+from fnkit.manifest import Manifest
+from fnkit.manifest.model import PLACEMENTS
 from fnkit.project import Loaded, load
 
 _OLDEST = "3.11"
@@ -85,7 +85,7 @@ def choose_python(version: str) -> str:
 def place_manifest(loaded: Loaded, placement: str, python: str) -> Manifest:
     """Return the manifest of *loaded* with its steps placed. UsageError for a placement that is none."""
     mode = placement or loaded.settings.placement
-    for known in get_args(Placement):
+    for known in PLACEMENTS:
         if mode == known:
             return place(replace(loaded.manifest, python=python), known)
     raise UsageError(f"unknown placement {mode!r}", where="--placement", hint="use step, declared or fused")

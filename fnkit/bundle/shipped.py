@@ -43,7 +43,7 @@ def choose_packages(manifest: Manifest, used: Iterable[str]) -> tuple[str, ...]:
 def shipped_files(packages: tuple[str, ...]) -> tuple[str, ...]:
     """Return the files of *packages* and of fnkit itself, as names in the bundle, sorted."""
     root = shipped_root()
-    names = ["fnkit/__init__.py", "fnkit/errors.py"]
+    names = ["fnkit/__init__.py", "fnkit/errors.py", "fnkit/records.py"]
     for package in packages:
         for path in (root / package).rglob("*"):
             if path.is_file() and path.suffix not in _LEFT_OUT and not path.name.endswith(".schema.json"):

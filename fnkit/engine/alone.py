@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any
 
 from fnkit.engine.answer import Answer
 from fnkit.engine.chunks import route
@@ -18,7 +17,10 @@ from fnkit.engine.powers import COROUTINE, STREAMS, Drop, Many
 from fnkit.engine.stream import SyncSource, close_source
 from fnkit.errors import GraphError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from fnkit.engine.answer import RemoteStep
     from fnkit.engine.context import Context
     from fnkit.engine.resolve import Namespace

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from fnkit.records import Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine.event import Event
     from fnkit.engine.response import WireResponse

@@ -9,8 +9,6 @@ path goes on from there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from fnkit.engine.event import Event
 from fnkit.engine.isolation import isolate
 from fnkit.engine.node import COMPLETE, Node
@@ -20,8 +18,10 @@ from fnkit.engine.powers import COROUTINE, DROP, RemoteStream
 from fnkit.engine.stream import Stream, SyncSource, close_source
 from fnkit.errors import StreamingError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+    from typing import Any
 
     from fnkit.engine.program import Program
     from fnkit.engine.trip import Trip

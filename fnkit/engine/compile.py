@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from fnkit.engine.construct import Built, build_step, suspends
 from fnkit.engine.edges import EVERYWHERE, Part, find_cycles, followers, homes_of, select_part
@@ -15,7 +13,9 @@ from fnkit.engine.routes import build_routes
 from fnkit.engine.trip import Trip
 from fnkit.errors import GraphError
 from fnkit.manifest.model import Flow, Router
+from fnkit.records import replace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine.answer import QueueWriter, RemoteStep
     from fnkit.engine.context import Context

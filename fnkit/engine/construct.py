@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import CodeType
-from typing import TYPE_CHECKING
 
 from fnkit.engine.drive import drive
 from fnkit.engine.resolve import Namespace, find_class, find_function
 from fnkit.errors import GraphError, MLRunValueError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine.context import Context
     from fnkit.manifest.model import Step

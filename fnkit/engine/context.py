@@ -6,10 +6,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from fnkit.engine.response import Response, stack_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine.event import Event
 

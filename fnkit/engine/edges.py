@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from fnkit.errors import GraphError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.manifest.model import Flow, Manifest, Step
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING
 
 from fnkit.engine.isolation import isolate
 from fnkit.engine.node import COMPLETE, Node
@@ -14,6 +13,7 @@ from fnkit.engine.trip import Trip
 from fnkit.engine.walk import walk
 from fnkit.errors import GraphError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from fnkit.errors import MLRunBadRequestError, MLRunInternalServerError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine.event import Event
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fnkit.engine.isolation import isolate
 from fnkit.engine.node import COMPLETE, Node
 from fnkit.engine.powers import DROP
 from fnkit.engine.stream import drain
 from fnkit.engine.walk import walk
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -8,7 +8,6 @@ afterwards where no step ever waits. A path ends at `Complete` with a body, or i
 from __future__ import annotations
 
 from operator import length_hint
-from typing import TYPE_CHECKING
 
 from fnkit.engine.chunks import NOTHING, Onward, Routed, route, run_whole, stream_on
 from fnkit.engine.event import Event
@@ -18,6 +17,7 @@ from fnkit.engine.paths import read_path, write_path
 from fnkit.engine.powers import COROUTINE, DROP, SPECIAL, Many, RemoteStream
 from fnkit.engine.stream import drain
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine.answer import Answer
     from fnkit.engine.trip import Trip

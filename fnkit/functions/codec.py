@@ -11,11 +11,11 @@ from __future__ import annotations
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from json import dumps, loads
-from typing import TYPE_CHECKING
 
 from fnkit.engine.response import Response
 from fnkit.errors import InvokeError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

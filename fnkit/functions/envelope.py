@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fnkit.engine.event import Event
 from fnkit.errors import InvokeError
 from fnkit.functions.codec import text_map
 from fnkit.functions.failures import remote_error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

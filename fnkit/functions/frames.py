@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from json import dumps, loads
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from fnkit.errors import InvokeError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from json import loads
 from time import time
-from typing import TYPE_CHECKING
 
 from fnkit.errors import CredentialsError
 from fnkit.functions.eventstream import MessageReader
@@ -16,6 +15,7 @@ from fnkit.functions.failures import CallError, CallThrottled, CallTimeout
 from fnkit.functions.sigv4 import Credentials, Signer, quote
 from fnkit.net.errors import ConnectError, ConnectionClosed, NetError, TimeoutReached
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from hashlib import sha256
 from hmac import digest
 from time import gmtime, strftime
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 

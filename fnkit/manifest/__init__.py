@@ -1,6 +1,11 @@
-"""The graph manifest: its model, its JSON, its JSON Schema and every check."""
+"""The graph manifest: its model, its JSON, its JSON Schema and every check.
+
+The checks and the schema are tools' work: a function in the cloud reads its manifest and never loads them.
+"""
 
 from __future__ import annotations
+
+from importlib import import_module
 
 from fnkit.manifest.codec import dumps, loads
 from fnkit.manifest.model import (
@@ -18,9 +23,12 @@ from fnkit.manifest.model import (
     StepKind,
     Topology,
 )
-from fnkit.manifest.problem import Problem
-from fnkit.manifest.problems import find_problems, resolve_function
-from fnkit.manifest.schema import json_schema
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fnkit.manifest.problem import Problem
+    from fnkit.manifest.problems import find_problems, resolve_function
+    from fnkit.manifest.schema import json_schema
 
 __all__ = [
     "FORMAT",
@@ -43,3 +51,18 @@ __all__ = [
     "loads",
     "resolve_function",
 ]
+
+_LATER = {
+    "Problem": "fnkit.manifest.problem",
+    "find_problems": "fnkit.manifest.problems",
+    "json_schema": "fnkit.manifest.schema",
+    "resolve_function": "fnkit.manifest.problems",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module 'fnkit.manifest' has no attribute {name!r}")
+    value = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value

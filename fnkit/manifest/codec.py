@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from math import isfinite
-from typing import cast
 
 from fnkit.errors import ManifestError
 from fnkit.manifest.model import FORMAT, Document, Flow, Function, Manifest, Route, Router, Step
 from fnkit.manifest.shape import AnyMap, Faults, Field, Flag, Listing, Record, Text, TextMap, Whole, kind_of
+from fnkit.records import cast
 
 _NAMES = Listing(Text(filled=True))
 _OPTIONAL_LIMIT = Field(Whole(least=1, optional=True), None)

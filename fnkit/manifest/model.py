@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+
+from fnkit.records import field, record
 
 FORMAT = "fnkit.graph/1"
 
-Topology = Literal["flow", "router", "inference_graph", "gateway"]
-Placement = Literal["step", "declared", "fused"]
-Engine = Literal["async", "sync"]
-StepKind = Literal["task", "queue", "router"]
-FunctionKind = Literal["entry", "step", "child"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Topology = Literal["flow", "router", "inference_graph", "gateway"]
+    Placement = Literal["step", "declared", "fused"]
+    Engine = Literal["async", "sync"]
+    StepKind = Literal["task", "queue", "router"]
+    FunctionKind = Literal["entry", "step", "child"]
+else:
+    Topology = Placement = Engine = StepKind = FunctionKind = str
+
+PLACEMENTS: tuple[Placement, ...] = ("step", "declared", "fused")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Route:
     """One route of a router step: a model, or any step, under its key (`"m1"`, or `"m1:v2"` with a version)."""
 
@@ -26,7 +34,7 @@ class Route:
     function: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Step:
     """One step of a flow.
 
@@ -56,7 +64,7 @@ class Step:
     shape: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Flow:
     """The `flow` topology: steps in the order of their definition, and what holds for all of them.
 
@@ -79,21 +87,21 @@ class Flow:
         raise KeyError(name)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Router:
     """The `router` topology: one router step at the root."""
 
     step: Step
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Document:
     """A topology that keeps its own document: `inference_graph` or `gateway`, plain JSON, checked by its own package."""
 
     spec: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Function:
     """One serverless function of the graph.
 
@@ -115,7 +123,7 @@ class Function:
     streaming: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Manifest:
     """What `graph.json` says: the same file in every bundle of a graph.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from fnkit.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Problem:
     """A fault of a graph: the step it belongs to (`""`: the graph as a whole), a stable code, what is wrong, what to do."""
 

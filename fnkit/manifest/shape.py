@@ -7,10 +7,9 @@ JSON path, how to write it, and what its JSON Schema is. The manifest's format i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 from fnkit.manifest.spelling import did_you_mean
+from fnkit.records import Protocol, record
 
 Faults = list[str]
 
@@ -31,7 +30,7 @@ class Shape(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Text:
     """A string; one of *choices* if there are any, not empty if *filled*."""
 
@@ -56,7 +55,7 @@ class Text:
         return {"type": "string", "minLength": 1} if self.filled else {"type": "string"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Flag:
     """A boolean; null too if *optional*."""
 
@@ -74,7 +73,7 @@ class Flag:
         return {"type": ["boolean", "null"] if self.optional else "boolean"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Whole:
     """A whole number from *least* on; null too if *optional*."""
 
@@ -97,7 +96,7 @@ class Whole:
         return {"type": ["integer", "null"] if self.optional else "integer", "minimum": self.least}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Listing:
     """A JSON array of one shape, read as a tuple."""
 
@@ -117,7 +116,7 @@ class Listing:
         return {"type": "array", "items": self.item.schema()}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TextMap:
     """A JSON object whose values are strings; written in the order of its keys."""
 
@@ -138,7 +137,7 @@ class TextMap:
         return {"type": "object", "additionalProperties": {"type": "string"}}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AnyMap:
     """A JSON object of the user's own: any JSON values, in the user's order."""
 
@@ -156,7 +155,7 @@ class AnyMap:
         return {"type": "object"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Field:
     """A key of a record: its shape, and the value that stands for its absence (`...`: it must be there)."""
 
@@ -164,7 +163,7 @@ class Field:
     default: object = ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Record:
     """A JSON object with known keys, read by *build* from keyword arguments."""
 

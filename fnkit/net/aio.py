@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from typing import TYPE_CHECKING
 
 from fnkit.net.errors import ConnectError, TimeoutReached
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.net.stream import Connector
 

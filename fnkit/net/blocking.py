@@ -8,13 +8,14 @@ from __future__ import annotations
 import socket
 from select import POLLIN, poll
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
 
 from fnkit.net.errors import ConnectError, TimeoutReached
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Coroutine
+    from typing import TypeVar
 
     from fnkit.net.stream import Connector
 

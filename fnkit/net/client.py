@@ -8,7 +8,6 @@ wrong in between, a cancellation too, closes the connection: its state would be 
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from fnkit.net.errors import (
     BodyTooLarge,
@@ -30,6 +29,7 @@ from fnkit.net.http1 import (
 )
 from fnkit.net.url import Target, parse_url
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
     from types import TracebackType

@@ -8,12 +8,12 @@ and `rest` holds what came after it. `end()` tells it that nothing more will com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from fnkit.net.errors import ConnectionClosed, InvalidRequest, ProtocolError
+from fnkit.records import record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -28,7 +28,7 @@ _BODILESS = frozenset(("GET", "HEAD", "DELETE", "OPTIONS", "TRACE"))
 _FRAMING = frozenset(("content-length", "transfer-encoding"))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Head:
     """The head of an answer; header names are lower case."""
 

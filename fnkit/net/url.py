@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from dataclasses import dataclass
 from functools import lru_cache
 
 from fnkit.net.errors import InvalidRequest
+from fnkit.records import record
 
 _PORTS = {"http": 80, "https": 443}
 _PLAIN = frozenset(map(chr, range(0x21, 0x7F)))
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Target:
     """A URL taken apart. *authority* is the value of `Host`, *resource* the path and query as sent."""
 

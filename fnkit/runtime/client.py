@@ -7,8 +7,8 @@ question, in one packet. A streamed answer is written as it comes; then the conn
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Protocol
 
+from fnkit.records import Protocol
 from fnkit.runtime.invocation import EMPTY_BODY, Failure
 from fnkit.runtime.protocol import (
     LAST_CHUNK,
@@ -22,6 +22,7 @@ from fnkit.runtime.protocol import (
     read_head,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 

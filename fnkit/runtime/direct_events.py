@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from json import dumps
-from typing import TYPE_CHECKING
 
 from fnkit.engine.event import Event
 from fnkit.runtime.http_events import joined
 from fnkit.runtime.invocation import Failure, Whole
 from fnkit.runtime.trigger import Trigger
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine.response import WireResponse
     from fnkit.runtime.invocation import Invocation

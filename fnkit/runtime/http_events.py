@@ -5,7 +5,6 @@ from __future__ import annotations
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from json import dumps
-from typing import TYPE_CHECKING
 
 from fnkit.engine.event import Event
 from fnkit.engine.response import Head, WireResponse
@@ -13,6 +12,7 @@ from fnkit.runtime.invocation import EMPTY_BODY, HTTP_INTEGRATION, Failure, Stre
 from fnkit.runtime.protocol import PAYLOAD_LIMIT, prelude
 from fnkit.runtime.trigger import Trigger
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 

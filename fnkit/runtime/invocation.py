@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 from os.path import dirname
-from traceback import extract_tb, format_list
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -21,9 +20,10 @@ _OURS = (dirname(dirname(__file__)), "<frozen importlib", dirname(importlib.__fi
 
 def stack_of(error: BaseException) -> tuple[str, ...]:
     """Return the lines of the traceback of *error* from the first frame of the user's code on; all where there is none."""
-    frames = extract_tb(error.__traceback__)
+    traceback = importlib.import_module("traceback")  # only those who fail pay for its import
+    frames = traceback.extract_tb(error.__traceback__)
     first = next((at for at, frame in enumerate(frames) if not frame.filename.startswith(_OURS)), 0)
-    return tuple(format_list(frames[first:]))
+    return tuple(traceback.format_list(frames[first:]))
 
 
 class Invocation:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 from time import gmtime
-from typing import TYPE_CHECKING
 
 from fnkit.runtime.http_events import Failures
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType

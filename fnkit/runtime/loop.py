@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from fnkit.engine.drive import drive
 from fnkit.runtime import plain
@@ -21,6 +20,7 @@ from fnkit.runtime.paths import arrange_paths
 from fnkit.runtime.protocol import ProtocolError
 from fnkit.runtime.work import work
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from fnkit.runtime import loop
 from fnkit.runtime.client import RuntimeClient
 from fnkit.runtime.looped import LoopWatch, connector
 from fnkit.runtime.work import work
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.runtime.application import Application
 

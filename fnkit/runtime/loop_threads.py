@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from threading import Thread
-from typing import TYPE_CHECKING
 
 from fnkit.engine.drive import drive
 from fnkit.runtime.client import RuntimeClient
 from fnkit.runtime.plain import connector
 from fnkit.runtime.work import work
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.runtime.application import Application
     from fnkit.runtime.client import Transport

@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from inspect import signature
-from typing import TYPE_CHECKING
 
 from fnkit.engine.drive import drive
 from fnkit.runtime import plain
 from fnkit.runtime.client import RuntimeClient
 from fnkit.runtime.invocation import Failure, Invocation, Whole
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import ModuleType

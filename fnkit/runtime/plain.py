@@ -15,10 +15,10 @@ import signal
 import socket
 from _thread import get_native_id
 from struct import pack
-from typing import TYPE_CHECKING
 
 from fnkit.runtime.invocation import PeerGone
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import FrameType, TracebackType

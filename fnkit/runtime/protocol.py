@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from json import dumps
-from typing import TYPE_CHECKING
 
 from fnkit.runtime.invocation import Failure, Invocation
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine.response import Head
 

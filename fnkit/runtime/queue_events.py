@@ -9,12 +9,12 @@ from __future__ import annotations
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from json import dumps, loads
-from typing import TYPE_CHECKING
 
 from fnkit.engine.event import Event
 from fnkit.runtime.invocation import Failure, Whole
 from fnkit.runtime.trigger import Trigger
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from json import dumps
-from typing import TYPE_CHECKING
 
 from fnkit.engine.response import Response
 from fnkit.engine.stream import SyncSource, close_source
@@ -13,6 +12,7 @@ from fnkit.functions.envelope import read_call
 from fnkit.functions.frames import StepChunk, StepEnd, StepFault, StepHead, render_frame
 from fnkit.runtime.invocation import OCTETS, Failure, Streamed, Whole
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from fnkit.runtime.client import RuntimeGone
 from fnkit.runtime.invocation import Failure, PeerGone, Whole
 from fnkit.runtime.protocol import ProtocolError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager

@@ -18,8 +18,8 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.steps.aliases import ALIASES
     from fnkit.steps.checks import Assert, Complete, Recover

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import cast
 
 from fnkit.engine.construct import suspends
 from fnkit.engine.event import Event
+from fnkit.records import cast
 
 Function = Callable[..., object]
 

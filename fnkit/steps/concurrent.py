@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from typing import cast
 
 from fnkit.engine.construct import suspends
 from fnkit.errors import MLRunInvalidArgumentError
+from fnkit.records import cast
 from fnkit.steps.calls import Function
 
 _MECHANISMS = ("asyncio", "threading", "multiprocessing")

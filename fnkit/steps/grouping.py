@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from fnkit.engine.event import Event
 from fnkit.engine.powers import DROP, Many
 from fnkit.errors import MLRunInvalidArgumentError
 from fnkit.steps.calls import Function, applied
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.steps.clock import Clock
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING
 
 from fnkit.engine.event import Event
 from fnkit.engine.paths import read_path, write_path
@@ -15,6 +14,7 @@ from fnkit.net.client import Client
 from fnkit.net.errors import InvalidRequest, NetError
 from fnkit.steps.requests import Request, RequestPlan
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine import Context
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from fnkit.engine.event import Event
 from fnkit.errors import MLRunInvalidArgumentError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine import Context
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
 
 from fnkit.engine.event import Event
 from fnkit.errors import MLRunInvalidArgumentError, MLRunRuntimeError
 from fnkit.steps.calls import Function, applied, rewritten
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 
 class Choice:
@@ -50,11 +54,10 @@ class ChoiceByField(Choice):
         return value
 
 
-class Partitioned(NamedTuple):
+class Partitioned(namedtuple("Partitioned", ("left", "right"))):
     """What `Partition` makes of a body: it stands on one side, the other is None."""
 
-    left: object
-    right: object
+    __slots__ = ()
 
 
 class Partition:

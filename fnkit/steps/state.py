@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from copy import deepcopy
-from typing import cast
 
 from fnkit.engine.construct import suspends
 from fnkit.engine.event import Event
 from fnkit.engine.powers import DROP
+from fnkit.records import cast
 from fnkit.steps.calls import Function, applied
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from typing import TypeVar, cast
 
 from fnkit.engine.event import Event
 from fnkit.engine.powers import DROP, Drop
+from fnkit.records import cast
 from fnkit.steps.calls import Function, applied, need_dict, rewritten
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    F = TypeVar("F", bound=Callable[..., object])
+
 _NOT_PLAIN = 0x20 | 0x80 | 0x100 | 0x200  # CO_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR
-F = TypeVar("F", bound=Callable[..., object])
 
 
 class Map:
@@ -54,7 +59,7 @@ def _dropping(do: F) -> F:
             return DROP
         return result
 
-    return cast(F, checked)  # the same signature, by construction
+    return cast("F", checked)  # the same signature, by construction
 
 
 class Extend:
