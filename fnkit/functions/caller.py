@@ -11,7 +11,6 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 from json import loads
 from random import random
-from typing import TYPE_CHECKING, Protocol
 
 from fnkit.engine.answer import Answer
 from fnkit.functions.codec import decode_body, encode_json, read_response
@@ -19,7 +18,9 @@ from fnkit.functions.envelope import render_call
 from fnkit.functions.failures import CallError, remote_error
 from fnkit.functions.frames import FrameReader, StepChunk, StepFault, StepHead
 from fnkit.functions.lambda_api import PAYLOAD_LIMIT, SMALLER, Retryable
+from fnkit.records import Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -141,6 +142,8 @@ class _Frames:
         """Return the next frame but the end, None after the last. Raises `CallError` where the answer stops early."""
         while not self._ready:
             if self._reader.finished:
+                async for _ in self._data:  # what is behind the last frame: only then can the connection be used again
+                    pass
                 return None
             try:
                 data = await anext(self._data)

@@ -43,6 +43,7 @@ class FakeLambdaApi:
 
     def __init__(self, answer: Callable[[Call], Reply], *, streams: bool = True, report: bytes = b"{}", error: str = "") -> None:
         self.calls: list[Call] = []
+        self.connections: set[tuple[str, int]] = set()
         self.hung_up = threading.Event()
         self.answer, self.streams, self.report, self.error = answer, streams, report, error
         fake = self
@@ -73,6 +74,7 @@ class FakeLambdaApi:
         self._server.server_close()
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:
+        self.connections.add(request.client_address)
         payload = json.loads(request.rfile.read(int(request.headers["content-length"])))
         path, _, query = request.path.partition("?")
         _, _, _, function, operation = path.split("/")

@@ -115,6 +115,19 @@ def test_a_stream_comes_chunk_by_chunk_however_it_is_cut() -> None:
     assert found == [("a", None), ("b", ("x",))]
 
 
+def test_an_answer_is_read_to_its_end_so_that_its_connection_serves_the_next_call() -> None:
+    stream = wire(StepHead(streaming=True), body("a"), StepEnd())
+    with FakeLambdaApi(lambda call: [stream] if call.payload["fnkit"]["event"]["id"] == "s" else [VALUE]) as api:
+        call = Caller(api)
+
+        call(Event(1, id="v"))
+        list(call.chunks(call(Event(1, id="s"))))
+        call(Event(1, id="w"))
+
+        assert len(api.calls) == 3
+        assert len(api.connections) == 1
+
+
 def test_many_bodies_come_back_as_many() -> None:
     with FakeLambdaApi(lambda _: [wire(StepHead(streaming=False, many=True), body(1), body(2), StepEnd())]) as api:
         answer = Caller(api)(Event("x"))
