@@ -142,8 +142,6 @@ class _Frames:
         """Return the next frame but the end, None after the last. Raises `CallError` where the answer stops early."""
         while not self._ready:
             if self._reader.finished:
-                async for _ in self._data:  # what is behind the last frame: only then can the connection be used again
-                    pass
                 return None
             try:
                 data = await anext(self._data)
@@ -155,7 +153,11 @@ class _Frames:
             self._ready.extend(self._reader.feed(data))
             self._ready.reverse()
         frame = self._ready.pop()
-        return frame if isinstance(frame, StepHead | StepChunk | StepFault) else None
+        if isinstance(frame, StepHead | StepChunk | StepFault):
+            return frame
+        async for _ in self._data:  # what is behind the last frame: only then can the connection be used again
+            pass
+        return None
 
     async def _unwrapped(self, data: bytes) -> bytes:
         """Return the frames that a function without streaming has put into JSON."""
