@@ -54,7 +54,15 @@ class Host:
         return self.folder / "queues" / "orders"
 
     def start(self) -> None:
-        options = ["--queue-dir", str(self.folder / "queues"), "--port", str(self.port), "--env", f"SINK={self.sink}", *self.options]
+        options = [
+            "--queue-dir",
+            str(self.folder / "queues"),
+            "--port",
+            str(self.port),
+            "--env",
+            f"SINK={self.sink}",
+            *self.options,
+        ]
         self.running = EmulatorProcess(start(self.target, *options, environ=self.environ))
 
     def kill(self) -> None:
