@@ -9,7 +9,8 @@ import click
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
 from fnkit.errors import UsageError
-from fnkit_emulator.sources.mappings import QueueState, SourceMapping, queue_states
+from fnkit.functions.queues.readers import SourceMapping
+from fnkit_emulator.sources.mappings import QueueState, queue_states
 from fnkit_emulator.sources.registry import FOLDER, read_registry, redrive
 
 folder = click.option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fnkit.deploy.policies import Statement
-from fnkit.deploy.state import Auth, InvokeMode, WantedFunction, WantedRole
+from fnkit.deploy.state import Auth, InvokeMode, RemoteMapping, WantedFunction, WantedMapping, WantedQueue, WantedRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,40 @@ class CreateBucket:
 
     def describe(self) -> str:
         return f"create bucket {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class PutQueue:
+    """Make an SQS queue, or change its attributes."""
+
+    queue: WantedQueue
+    exists: bool
+
+    def describe(self) -> str:
+        return f"{'change' if self.exists else 'create'} queue {self.queue.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class PutMapping:
+    """Let a function read a queue: a new mapping, or with *uuid* the one that is there. *version* None: what this plan publishes."""
+
+    mapping: WantedMapping
+    version: str | None
+    uuid: str
+
+    def describe(self) -> str:
+        return f"{'change' if self.uuid else 'create'} the mapping from {self.mapping.source} to {self.mapping.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMapping:
+    """Let a function no longer read a queue."""
+
+    name: str
+    mapping: RemoteMapping
+
+    def describe(self) -> str:
+        return f"remove the mapping from {self.mapping.source} to {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +183,9 @@ Action = (
     CreateRole
     | UpdateRole
     | CreateBucket
+    | PutQueue
+    | PutMapping
+    | DeleteMapping
     | CreateFunction
     | UpdateCode
     | UpdateConfiguration

@@ -27,13 +27,18 @@ from fnkit.deploy.state import (
     Configuration,
     InvokeMode,
     RemoteFunction,
+    RemoteMapping,
     RemoteRole,
     Url,
     Version,
+    WantedMapping,
 )
 from fnkit.errors import DeployError
 
-_ABSENT = {"ResourceNotFoundException", "NoSuchEntity", "NoSuchEntityException", "404", "NoSuchBucket", "NotFound"}
+_ABSENT = {"ResourceNotFoundException", "NoSuchEntity", "NoSuchEntityException", "404", "NoSuchBucket", "NotFound"} | {
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDoesNotExist",
+}
 _PATIENCE_S = 120.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 8.0
@@ -87,6 +92,23 @@ class Aws:
     def has_bucket(self, name: str) -> bool:
         """Tell whether the bucket is there and ours to use."""
         return self._find("s3", "head_bucket", Bucket=name) is not None
+
+    def queue(self, name: str) -> Mapping[str, str] | None:
+        """Return the attributes of the SQS queue *name*, None if there is none."""
+        found = self._find("sqs", "get_queue_url", QueueName=name)
+        if found is None:
+            return None
+        attributes = self._call("sqs", "get_queue_attributes", QueueUrl=found["QueueUrl"], AttributeNames=["All"])["Attributes"]
+        return {str(key): str(value) for key, value in attributes.items()}
+
+    def mappings(self, name: str) -> tuple[RemoteMapping, ...]:
+        """Return the event source mappings of all versions of the function *name*."""
+        found = []
+        pages = self._client("lambda").get_paginator("list_event_source_mappings").paginate()
+        with translated(self._session.region):
+            for page in pages:
+                found += [item for item in page["EventSourceMappings"] if _function_of(item)[0] == name]
+        return tuple(_remote_mapping(item) for item in found)
 
     def url(self, name: str, alias: str) -> str:
         """Return the URL of *alias*."""
@@ -167,6 +189,28 @@ class Aws:
             self._change("delete_function_concurrency", FunctionName=name)
         else:
             self._change("put_function_concurrency", FunctionName=name, ReservedConcurrentExecutions=reserved)
+
+    def put_queue(self, name: str, attributes: Mapping[str, str], tags: Mapping[str, str], *, exists: bool) -> None:
+        """Make the queue, or change its attributes; what a queue is cannot change, so that is left out then."""
+        if not exists:
+            self._call("sqs", "create_queue", QueueName=name, Attributes=dict(attributes), tags=dict(tags))
+            return
+        url = self._call("sqs", "get_queue_url", QueueName=name)["QueueUrl"]
+        changed = {key: value for key, value in attributes.items() if key != "FifoQueue"}
+        self._call("sqs", "set_queue_attributes", QueueUrl=url, Attributes=changed)
+
+    def put_mapping(self, mapping: WantedMapping, version: str, *, uuid: str) -> None:
+        """Make the mapping, or change the one called *uuid*; Lambda checks that the role may read the source, once it holds."""
+        target = {"FunctionName": f"{mapping.name}:{version}", **mapping.settings}
+        with translated(self._session.region):
+            if uuid:
+                self._patiently("update_event_source_mapping", {"UUID": uuid, **target})
+            else:
+                self._patiently("create_event_source_mapping", {**target, **mapping.creation})
+
+    def delete_mapping(self, uuid: str) -> None:
+        """Remove the mapping."""
+        self._find("lambda", "delete_event_source_mapping", UUID=uuid)
 
     def publish(self, name: str) -> str:
         """Publish a version."""
@@ -295,7 +339,8 @@ class _Counted(BytesIO):
 def _too_early(error: ClientError) -> bool:
     said = str(error.response.get("Error", {}).get("Message", ""))
     busy = code_of(error) == "ResourceConflictException" and ("in progress" in said or "Pending" in said)
-    return busy or (code_of(error) == "InvalidParameterValueException" and "cannot be assumed" in said)
+    fresh = "cannot be assumed" in said or "does not have permissions" in said  # a role takes a while to hold everywhere
+    return busy or (code_of(error) == "InvalidParameterValueException" and fresh)
 
 
 def _arguments(configuration: Configuration) -> dict[str, Any]:
@@ -320,6 +365,20 @@ def _version(item: Mapping[str, Any]) -> Version:
         environment=(item.get("Environment") or {}).get("Variables", {}),
     )
     return Version(item["Version"], item["CodeSha256"], configuration)
+
+
+def _function_of(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name and the version of the function that a mapping calls."""
+    name, _, version = str(item["FunctionArn"]).rpartition(":function:")[2].partition(":")
+    return name, version
+
+
+def _remote_mapping(item: Mapping[str, Any]) -> RemoteMapping:
+    source = str(item.get("EventSourceArn") or "")
+    if not source:
+        servers = item.get("SelfManagedEventSource", {}).get("Endpoints", {}).get("KAFKA_BOOTSTRAP_SERVERS", [])
+        source = f"kafka:{','.join(servers)}/{','.join(item.get('Topics', []))}"
+    return RemoteMapping(item["UUID"], source, _function_of(item)[1], item)
 
 
 def _document(value: object) -> Mapping[str, object]:

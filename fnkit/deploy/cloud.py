@@ -6,7 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from fnkit.deploy.policies import Statement
-from fnkit.deploy.state import Account, Auth, Code, Configuration, InvokeMode, RemoteFunction, RemoteRole
+from fnkit.deploy.state import (
+    Account,
+    Auth,
+    Code,
+    Configuration,
+    InvokeMode,
+    RemoteFunction,
+    RemoteMapping,
+    RemoteRole,
+    WantedMapping,
+)
 
 Progress = Callable[[str, int, int], None]
 """Told the name of a function, how many bytes of its code are sent, and how many there are."""
@@ -29,6 +39,14 @@ class Reader(Protocol):
 
     def has_bucket(self, name: str) -> bool:
         """Tell whether the bucket is there."""
+        ...
+
+    def queue(self, name: str) -> Mapping[str, str] | None:
+        """Return the attributes of the SQS queue *name*, None if there is none."""
+        ...
+
+    def mappings(self, name: str) -> tuple[RemoteMapping, ...]:
+        """Return the event source mappings of the function *name*, whichever version they call."""
         ...
 
 
@@ -63,6 +81,18 @@ class Writer(Protocol):
 
     def set_reserved(self, name: str, reserved: int | None) -> None:
         """Set, or lift, the limit of environments."""
+        ...
+
+    def put_queue(self, name: str, attributes: Mapping[str, str], tags: Mapping[str, str], *, exists: bool) -> None:
+        """Make an SQS queue, or change its attributes."""
+        ...
+
+    def put_mapping(self, mapping: WantedMapping, version: str, *, uuid: str) -> None:
+        """Make an event source mapping that calls *version*, or with *uuid* change that one."""
+        ...
+
+    def delete_mapping(self, uuid: str) -> None:
+        """Remove an event source mapping."""
         ...
 
     def publish(self, name: str) -> str:

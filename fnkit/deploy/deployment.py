@@ -51,6 +51,8 @@ def read(wanted: Wanted, cloud: Reader) -> RemoteState:
         role=cloud.role(wanted.role.name) if wanted.role else None,
         functions={name: there for name, there in found.items() if there is not None},
         bucket=bool(wanted.bucket) and cloud.has_bucket(wanted.bucket),
+        queues={queue.name: there for queue in wanted.queues if (there := cloud.queue(queue.name)) is not None},
+        mappings={name: mappings for name in found if found[name] is not None and (mappings := cloud.mappings(name))},
     )
 
 

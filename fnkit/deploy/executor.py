@@ -12,9 +12,12 @@ from fnkit.deploy.actions import (
     CreateBucket,
     CreateFunction,
     CreateRole,
+    DeleteMapping,
     Forbid,
     PointAlias,
     Publish,
+    PutMapping,
+    PutQueue,
     PutUrl,
     SetReserved,
     UpdateCode,
@@ -59,6 +62,12 @@ class _Executor:
                 self._cloud.put_role_policy(role.name, role.policy)
             case CreateBucket(name=name):
                 self._cloud.create_bucket(name)
+            case PutQueue(queue=queue, exists=exists):
+                self._cloud.put_queue(queue.name, queue.attributes, self._wanted.tags, exists=exists)
+            case PutMapping(mapping=mapping, version=version, uuid=uuid):
+                self._cloud.put_mapping(mapping, version or self._published[mapping.function], uuid=uuid)
+            case DeleteMapping(mapping=gone):
+                self._cloud.delete_mapping(gone.uuid)
             case CreateFunction():
                 self._create(action)
             case UpdateCode(function=function):

@@ -19,9 +19,12 @@ from fnkit.deploy.actions import (
     CreateBucket,
     CreateFunction,
     CreateRole,
+    DeleteMapping,
     Forbid,
     PointAlias,
     Publish,
+    PutMapping,
+    PutQueue,
     PutUrl,
     SetReserved,
     UpdateCode,
@@ -49,7 +52,12 @@ class DeployPlan:
 def plan(wanted: Wanted, remote: RemoteState) -> DeployPlan:
     """Return what turns *remote* into *wanted*. DeployError if a name is taken by something that is not ours."""
     _refuse_strangers(wanted, remote)
-    actions: list[Action] = [*_closing(wanted, remote), *_role(wanted, remote), *_bucket(wanted, remote)]
+    actions: list[Action] = [
+        *_closing(wanted, remote),
+        *_role(wanted, remote),
+        *_bucket(wanted, remote),
+        *_queues(wanted, remote),
+    ]
     role = remote.role.arn if wanted.role and remote.role else ""
     versions: dict[str, str | None] = {}
     for function in wanted.functions:
@@ -61,6 +69,7 @@ def plan(wanted: Wanted, remote: RemoteState) -> DeployPlan:
         actions += steps
         actions += _reserved(function, there)
     actions += _front(wanted, remote.functions.get(wanted.entry.name), versions[wanted.entry.function])
+    actions += _mappings(wanted, remote, versions)
     return DeployPlan(tuple(actions))
 
 
@@ -108,6 +117,39 @@ def _role(wanted: Wanted, remote: RemoteState) -> Iterator[Action]:
 def _bucket(wanted: Wanted, remote: RemoteState) -> Iterator[Action]:
     if wanted.bucket and not remote.bucket:
         yield CreateBucket(wanted.bucket)
+
+
+def _queues(wanted: Wanted, remote: RemoteState) -> Iterator[Action]:
+    for queue in wanted.queues:
+        there = remote.queues.get(queue.name)
+        if there is None or any(not _same(there.get(name, ""), value) for name, value in queue.attributes.items()):
+            yield PutQueue(queue, exists=there is not None)
+
+
+def _same(there: str, wanted: str) -> bool:
+    """Compare attributes of a queue: those that hold JSON come back with other spaces and an own order."""
+    try:
+        return bool(json.loads(there) == json.loads(wanted))
+    except ValueError:
+        return there == wanted
+
+
+def _mappings(wanted: Wanted, remote: RemoteState, versions: Mapping[str, str | None]) -> Iterator[Action]:
+    """Yield the switch of what reads queues, after that of what clients call."""
+    kept: set[str] = set()
+    for mapping in wanted.mappings:
+        there = next((one for one in remote.mappings.get(mapping.name, ()) if one.source == mapping.source), None)
+        version = versions[mapping.function]
+        if there is not None:
+            kept.add(there.uuid)
+        if there is None or version is None or there.version != version or _differs(mapping.settings, there.settings):
+            yield PutMapping(mapping, version, there.uuid if there else "")
+    for name, found in sorted(remote.mappings.items()):
+        yield from (DeleteMapping(name, one) for one in found if one.uuid not in kept)
+
+
+def _differs(wanted: Mapping[str, object], there: Mapping[str, object]) -> bool:
+    return any(there.get(name) != value for name, value in wanted.items())
 
 
 def _with_role(function: WantedFunction, role: str) -> WantedFunction:

@@ -5,6 +5,7 @@ A public function URL needs two statements since October 2025: one to call the U
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fnkit.deploy.state import Account
@@ -31,8 +32,8 @@ PUBLIC = (
 )
 
 
-def role_policy(account: Account, prefix: str) -> dict[str, object]:
-    """Return what the functions of the deployment *prefix* may do: write their logs, and call each other."""
+def role_policy(account: Account, prefix: str, more: Iterable[Mapping[str, object]] = ()) -> dict[str, object]:
+    """Return what the functions of the deployment *prefix* may do: write their logs, call each other, and what *more* says."""
     lambdas = f"arn:{account.partition}:lambda:{account.region}:{account.number}:function:{prefix}*"
     logs = f"arn:{account.partition}:logs:{account.region}:{account.number}:log-group:/aws/lambda/{prefix}*"
     return {
@@ -44,5 +45,6 @@ def role_policy(account: Account, prefix: str) -> dict[str, object]:
                 "Resource": [logs, f"{logs}:*"],
             },
             {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": [lambdas]},
+            *more,
         ],
     }

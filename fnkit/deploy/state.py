@@ -62,6 +62,39 @@ class WantedRole:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedQueue:
+    """An SQS queue as it shall be; *attributes* as the API takes them."""
+
+    name: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedMapping:
+    """An event source mapping as it shall be.
+
+    *function* is the name in the graph, *name* that on Lambda; *source* identifies what is read; *creation* are arguments that only a new
+    mapping takes, *settings* those that may change.
+    """
+
+    function: str
+    name: str
+    source: str
+    creation: Mapping[str, object]
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMapping:
+    """A mapping as it is: *version* is the version of the function that it calls."""
+
+    uuid: str
+    source: str
+    version: str
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """All that shall be there. *role* None: a role that is given. *functions*: the entry function stands last."""
 
@@ -73,6 +106,8 @@ class Wanted:
     auth: Auth
     mode: InvokeMode
     bucket: str = ""
+    queues: tuple[WantedQueue, ...] = ()
+    mappings: tuple[WantedMapping, ...] = ()
 
     @property
     def entry(self) -> WantedFunction:
@@ -125,11 +160,13 @@ class RemoteRole:
 
 @dataclass(frozen=True, slots=True)
 class RemoteState:
-    """All that is there of what shall be there."""
+    """All that is there of what shall be there: *queues* with their attributes, *mappings* by the Lambda name of their function."""
 
     role: RemoteRole | None = None
     functions: Mapping[str, RemoteFunction] = field(default_factory=dict)
     bucket: bool = False
+    queues: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    mappings: Mapping[str, tuple[RemoteMapping, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from fnkit.bundle import MAX_DIRECT_UPLOAD, MAX_UNZIPPED, Build, Bundle
 from fnkit.deploy.naming import bucket_name, function_prefix, role_name, tags
 from fnkit.deploy.policies import role_policy
+from fnkit.deploy.sources import find_problems as unreadable
+from fnkit.deploy.sources import want_sources
 from fnkit.deploy.state import Account, Code, Configuration, Wanted, WantedFunction, WantedRole
 from fnkit.errors import ProblemsError, UsageError
-from fnkit.manifest import Flow, Function, Manifest
+from fnkit.manifest import Function, Manifest
 
 HANDLER = "fnkit.runtime.handler.handler"
 BOOTSTRAP = "/var/task/fnkit-bootstrap"
@@ -52,40 +55,40 @@ def want(build: Build, account: Account, wishes: Wishes) -> Wanted:
     if problems:
         raise ProblemsError(f"the deployment of {manifest.name}", problems)
     prefix = function_prefix(manifest.name, wishes.stage)
+    sources = want_sources(manifest, account, prefix)
     entry_last = sorted(build.bundles, key=lambda bundle: bundle.function.kind == "entry")
-    functions = tuple(_function(manifest, bundle, prefix, wishes) for bundle in entry_last)
+    functions = tuple(_function(manifest, bundle, prefix, wishes, sources.urls) for bundle in entry_last)
     through_bucket = any(function.code.key for function in functions)
     return Wanted(
         graph=manifest.name,
         stage=wishes.stage,
         tags=tags(manifest.name, wishes.stage),
-        role=None if wishes.role else WantedRole(role_name(prefix), role_policy(account, prefix)),
+        role=None if wishes.role else WantedRole(role_name(prefix), role_policy(account, prefix, sources.statements)),
         functions=functions,
         auth="NONE" if wishes.public else "AWS_IAM",
         mode="RESPONSE_STREAM" if _streams(manifest, wishes) else "BUFFERED",
         bucket=(wishes.bucket or bucket_name(account.number, account.region)) if through_bucket else "",
+        queues=sources.queues,
+        mappings=sources.mappings,
     )
 
 
 def find_warnings(build: Build) -> tuple[str, ...]:
     """Return what a deployment leaves to the user, and what it cannot keep."""
-    spec = build.manifest.spec
-    queues = [step.name for step in spec.steps if step.kind == "queue"] if isinstance(spec, Flow) else []
     shared = [function for function in build.manifest.functions if function.concurrency > 1]
-    return (
-        *(f"queue {name!r}: connect it to its functions yourself, fnkit deploy makes no event source" for name in queues),
-        *(
-            f"function {function.name!r}: concurrency {function.concurrency} holds locally only, "
-            "an environment of Lambda takes one event at a time"
-            for function in shared
-        ),
+    return tuple(
+        f"function {function.name!r}: concurrency {function.concurrency} holds locally only, "
+        "an environment of Lambda takes one event at a time"
+        for function in shared
     )
 
 
-def _function(manifest: Manifest, bundle: Bundle, prefix: str, wishes: Wishes) -> WantedFunction:
+def _function(manifest: Manifest, bundle: Bundle, prefix: str, wishes: Wishes, queues: Mapping[str, str]) -> WantedFunction:
     function = bundle.function
     others = tuple(sorted(other.name for other in manifest.functions if other.name != function.name))
     environment = {**function.environment, "FNKIT_FUNCTION_PREFIX": prefix}
+    if queues:
+        environment["FNKIT_QUEUE_URLS"] = json.dumps(queues, sort_keys=True)
     if function.kind == "entry":
         environment["FNKIT_RESPONSE_MODE"] = "streaming" if _streams(manifest, wishes) else "buffered"
     if wishes.stream_runtime != "patch":
@@ -115,6 +118,7 @@ def _streams(manifest: Manifest, wishes: Wishes) -> bool:
 def _problems(build: Build) -> Iterator[str]:
     if not build.manifest.python:
         yield "the manifest names no Python version: build it again"
+    yield from unreadable(build.manifest)
     for bundle in build.bundles:
         for problem in (*_limits(bundle.function), *_variables(bundle.function)):
             yield f"function {bundle.function.name!r}: {problem}"

@@ -14,9 +14,11 @@ from fnkit.deploy.state import (
     Configuration,
     InvokeMode,
     RemoteFunction,
+    RemoteMapping,
     RemoteRole,
     Url,
     Version,
+    WantedMapping,
 )
 from fnkit.errors import DeployError
 
@@ -30,6 +32,8 @@ class InMemoryCloud:
         self.roles: dict[str, RemoteRole] = {}
         self.functions: dict[str, RemoteFunction] = {}
         self.buckets: set[str] = set()
+        self.queues: dict[str, Mapping[str, str]] = {}
+        self.sources: dict[str, tuple[RemoteMapping, ...]] = {}
         self.sent: list[str] = []
         self.changes: list[str] = []
         self.fail_at = fail_at
@@ -47,6 +51,12 @@ class InMemoryCloud:
 
     def has_bucket(self, name: str) -> bool:
         return name in self.buckets
+
+    def queue(self, name: str) -> Mapping[str, str] | None:
+        return self.queues.get(name)
+
+    def mappings(self, name: str) -> tuple[RemoteMapping, ...]:
+        return self.sources.get(name, ())
 
     def url(self, name: str, alias: str) -> str:
         found = self.functions[name].url
@@ -96,6 +106,22 @@ class InMemoryCloud:
     def set_reserved(self, name: str, reserved: int | None) -> None:
         self._change(f"reserve {name} {reserved}")
         self._put(name, reserved=reserved)
+
+    def put_queue(self, name: str, attributes: Mapping[str, str], tags: Mapping[str, str], *, exists: bool) -> None:
+        assert exists == (name in self.queues)
+        self._change(f"queue {name}")
+        self.queues[name] = attributes
+
+    def put_mapping(self, mapping: WantedMapping, version: str, *, uuid: str) -> None:
+        assert version in {item.number for item in self.functions[mapping.name].versions}
+        self._change(f"mapping {mapping.name} {version}")
+        others = tuple(one for one in self.mappings(mapping.name) if one.uuid != uuid)
+        made = RemoteMapping(uuid or f"uuid-{len(self.changes)}", mapping.source, version, mapping.settings)
+        self.sources[mapping.name] = (*others, made)
+
+    def delete_mapping(self, uuid: str) -> None:
+        self._change(f"no mapping {uuid}")
+        self.sources = {name: tuple(one for one in found if one.uuid != uuid) for name, found in self.sources.items()}
 
     def publish(self, name: str) -> str:
         self._change(f"publish {name}")

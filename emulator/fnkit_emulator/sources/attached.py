@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from fnkit.errors import FnkitError
 from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Message
+from fnkit.functions.queues.readers import SourceMapping
 from fnkit_emulator.function_url import report
 from fnkit_emulator.invocation import Invocation
 from fnkit_emulator.journal import Journal, Notice
@@ -17,7 +18,7 @@ from fnkit_emulator.pool import Pool, Throttled
 from fnkit_emulator.sources import asynchronous
 from fnkit_emulator.sources.asynchronous import AsyncEvents, Attempted, EventInvokeConfig, queue_of
 from fnkit_emulator.sources.delivery import Answer, Call
-from fnkit_emulator.sources.mappings import EventSources, Poller, SourceMapping, Surroundings, open_poller
+from fnkit_emulator.sources.mappings import EventSources, Poller, Surroundings, open_poller
 from fnkit_emulator.sources.plan import Claim, SourcePlan, claim
 from fnkit_emulator.sources.registry import write_registry
 

@@ -14,18 +14,10 @@ from fnkit.errors import FnkitError, UsageError
 from fnkit.functions.queues.kafka_record import Record
 from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Depth, Message
-from fnkit.functions.queues.spec import QueueSpec, read_spec
-from fnkit.manifest import Flow, Manifest
+from fnkit.functions.queues.readers import SourceMapping
+from fnkit.functions.queues.spec import QueueSpec
 from fnkit_emulator.sources.delivery import Call
 from fnkit_emulator.sources.tally import Tally
-
-
-@dataclass(frozen=True, slots=True)
-class SourceMapping:
-    """One event source mapping: *function* reads the queue *spec*."""
-
-    spec: QueueSpec
-    function: str
 
 
 class Poller(Protocol):
@@ -47,40 +39,6 @@ class Surroundings:
     region: str
     complain: Callable[[str], None]
     environ: Mapping[str, str] = field(default_factory=dict)
-
-
-def find_mappings(manifest: Manifest) -> tuple[SourceMapping, ...]:
-    """Return the mappings of a placed *manifest*, in the order of its queues. `UsageError` names every queue that cannot be read."""
-    flow = manifest.spec
-    if not isinstance(flow, Flow):
-        return ()
-    found: list[SourceMapping] = []
-    problems: list[str] = []
-    for step in flow.steps:
-        if step.kind != "queue":
-            continue
-        spec, wrong = read_spec(step.name, step.args)
-        problems += [f"queue '{step.name}': {problem}" for problem in wrong]
-        readers = sorted({after.function for after in flow.steps if step.name in after.after})
-        if spec is not None:
-            found += [SourceMapping(spec, reader) for reader in readers]
-    problems += _read_twice(found)
-    if problems:
-        raise UsageError("\n".join(problems), hint="see the queue's arguments in the graph")
-    return tuple(found)
-
-
-def _read_twice(mappings: Iterable[SourceMapping]) -> list[str]:
-    """Two functions may read a Kafka topic or a Kinesis stream side by side; from a queue they would take each other's messages."""
-    readers: dict[tuple[str, str], list[str]] = {}
-    for mapping in mappings:
-        if mapping.spec.kind in ("local", "sqs"):
-            readers.setdefault((mapping.spec.kind, mapping.spec.address), []).append(mapping.function)
-    return [
-        f"functions {', '.join(names)} read the same queue '{address}': each message reaches only one of them; give each its own queue"
-        for (_, address), names in readers.items()
-        if len(names) > 1
-    ]
 
 
 def dead_letters(spec: QueueSpec, folder: Path) -> LocalQueue:

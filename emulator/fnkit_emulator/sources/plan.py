@@ -12,9 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fnkit.errors import EmulatorError, UsageError
+from fnkit.functions.queues.readers import SourceMapping, find_mappings
 from fnkit.functions.queues.spec import read_spec
 from fnkit.manifest import Flow, Manifest
-from fnkit_emulator.sources.mappings import SourceMapping, check_readable, find_mappings
+from fnkit_emulator.sources.mappings import check_readable
 
 FOLDER = ".fnkit/queues"
 _LOCK = "emulator.lock"

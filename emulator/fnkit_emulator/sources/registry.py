@@ -15,10 +15,11 @@ from typing import Any
 from fnkit.errors import UsageError
 from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Message
+from fnkit.functions.queues.readers import SourceMapping
 from fnkit.functions.queues.senders import open_sender
 from fnkit.functions.queues.spec import QueueSpec, read_spec
 from fnkit_emulator.sources.asynchronous import queue_of
-from fnkit_emulator.sources.mappings import SourceMapping, dead_letters
+from fnkit_emulator.sources.mappings import dead_letters
 from fnkit_emulator.sources.plan import FOLDER
 
 __all__ = ["FOLDER", "read_registry", "redrive", "write_registry"]

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from fnkit.cli.queues import command
 from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Message, Retention
+from fnkit.functions.queues.readers import find_mappings
 from fnkit.manifest import Flow, Function, Manifest, Step
-from fnkit_emulator.sources.mappings import find_mappings
 from fnkit_emulator.sources.registry import write_registry
 
 

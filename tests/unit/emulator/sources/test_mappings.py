@@ -10,9 +10,10 @@ import pytest
 from fnkit.errors import UsageError
 from fnkit.functions.queues.local import LocalQueue, QueueError
 from fnkit.functions.queues.message import Message
+from fnkit.functions.queues.readers import find_mappings
 from fnkit.manifest import Flow, Function, Manifest, Step
 from fnkit_emulator.sources.delivery import Answer
-from fnkit_emulator.sources.mappings import EventSources, Surroundings, check_readable, dead_letters, find_mappings, queue_states
+from fnkit_emulator.sources.mappings import EventSources, Surroundings, check_readable, dead_letters, queue_states
 from fnkit_emulator.sources.tally import Tally
 
 
