@@ -26,11 +26,11 @@ from fnkit.manifest.codec import find_foreign
 from fnkit.project.constructors import find_call_problems
 from fnkit.project.files import read_requirements
 from fnkit.project.graph import FlowGraph
+from fnkit.project.later import later
 from fnkit.project.loaded import Loaded
 from fnkit.project.model_files import carry_models
 from fnkit.project.modules import import_file
 from fnkit.project.origin import module_name
-from fnkit.project.pickling import pickle_objects
 from fnkit.project.resolve import Namespace, Resolver, hint_of, is_of_users_code
 from fnkit.project.root import find_root
 from fnkit.project.router import RouterGraph
@@ -40,6 +40,9 @@ from fnkit.serving.authoring import RUNNER
 
 if TYPE_CHECKING:
     from fnkit.project.function import ServingFunction
+    from fnkit.project.pickling import pickle_objects
+else:
+    pickle_objects = later("fnkit.project.pickling", "pickle_objects")
 
 
 @dataclass(slots=True)
@@ -86,7 +89,7 @@ def finish(assembly: Assembly, manifest: Manifest, *, check_calls: bool) -> Load
     problems = [*assembly.problems, *find_problems(manifest), *_foreign_arguments(manifest)]
     if check_calls:
         problems += find_call_problems(manifest, resolver.objects)
-    pickles, refused = pickle_objects(resolver.pickles)
+    pickles, refused = pickle_objects(resolver.pickles) if resolver.pickles else ({}, {})
     problems += [_not_picklable(manifest, name, reason) for name, reason in refused.items()]
     if problems:
         raise ProblemsError(f"the graph {manifest.name!r}", tuple(dict.fromkeys(problems)))

@@ -12,21 +12,24 @@ from fnkit.errors import GraphError, InvokeError, MLRunInvalidArgumentError, Usa
 from fnkit.manifest import Engine
 from fnkit.manifest.spelling import did_you_mean
 from fnkit.project.assemble import assemble, draft_manifest
-from fnkit.project.deployment import Deployment, deploy
 from fnkit.project.files import find_or_refuse, read_requirements, read_secrets
 from fnkit.project.graph import FlowGraph
-from fnkit.project.mock import make_mock_server
+from fnkit.project.later import later
 from fnkit.project.origin import Origin, origin_of_caller
-from fnkit.project.plot import plot
 from fnkit.project.recording import INERT, is_recording, record
 from fnkit.project.router import RouterGraph
 from fnkit.project.spec import FunctionSpec
 from fnkit.project.steps import GraphStep, Handler, RouteDraft
 
 if TYPE_CHECKING:
+    from fnkit.project.deployment import Deployment, deploy
     from fnkit.project.loaded import Loaded
-    from fnkit.project.mock import MockServer
-    from fnkit.project.plot import Drawing
+    from fnkit.project.mock import MockServer, make_mock_server
+    from fnkit.project.plot import Drawing, plot
+else:
+    deploy = later("fnkit.project.deployment", "deploy")
+    make_mock_server = later("fnkit.project.mock", "make_mock_server")
+    plot = later("fnkit.project.plot", "plot")
 
 _TOPOLOGIES = ("flow", "router")
 _ENGINES = ("async", "sync")

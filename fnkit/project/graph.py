@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-import yaml
 
 from fnkit.errors import GraphError, MLRunInvalidArgumentError
 from fnkit.manifest import Engine
@@ -321,7 +320,8 @@ class FlowGraph:
 
     def to_yaml(self) -> str:
         """Return `to_dict()` as YAML."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+        text: str = import_module("yaml").safe_dump(self.to_dict(), sort_keys=False)
+        return text
 
     def _resolve_previous(self, after: tuple[str, ...]) -> tuple[str, ...]:
         names = []

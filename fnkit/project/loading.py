@@ -15,11 +15,12 @@ from fnkit.errors import FnkitError, GraphError, LoadError, ManifestError, MLRun
 from fnkit.manifest import FORMAT as MANIFEST_FORMAT
 from fnkit.manifest import Problem, find_problems, loads
 from fnkit.manifest.spelling import closest
-from fnkit.project.documents import load_document
+from fnkit.project.later import later
 from fnkit.project.loaded import FORMAT, Loaded
 from fnkit.project.processes import own_environment, own_python
 from fnkit.project.settings import read_settings
 
+load_document = later("fnkit.project.documents", "load_document")
 TIMEOUT_S = 300.0
 _GUESSES = ("graph.py", "serve.py", "app.py", "function.py", "main.py", "graph.yaml", "graph.yml")
 _DOCUMENTS = (".yaml", ".yml", ".json")
@@ -120,7 +121,8 @@ def _load_document(path: Path, name: str, *, construct: bool) -> Outcome:
         if kind == MANIFEST_FORMAT:
             manifest = loads(path.read_bytes())
             return Loaded(manifest, path.resolve().parent), find_problems(manifest), ()
-    return load_document(path, name, construct=construct)
+    outcome: Outcome = load_document(path, name, construct=construct)
+    return outcome
 
 
 def _format_of(path: Path) -> object:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-import yaml
 
 from fnkit.errors import GraphError, MLRunInvalidArgumentError
 from fnkit.manifest.spelling import did_you_mean
@@ -110,4 +109,5 @@ class RouterGraph:
 
     def to_yaml(self) -> str:
         """Return `to_dict()` as YAML."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+        text: str = import_module("yaml").safe_dump(self.to_dict(), sort_keys=False)
+        return text
