@@ -1,6 +1,7 @@
 """Batches that a queue delivers (SQS, Kinesis, Kafka) as events, one a record, and which of them failed.
 
-A record that fails is named in `batchItemFailures`, so only it comes again. Where order holds (a Kinesis shard, a Kafka partition, a
+A record that fails is named in `batchItemFailures`, so only it comes again; a mapping for Kafka does not ask for names, so there the
+batch fails as a whole. Where order holds (a Kinesis shard, a Kafka partition, a
 message group of a FIFO queue) nothing behind a failed record is run: it comes again with it.
 """
 
@@ -58,7 +59,7 @@ def read_batch(payload: dict[str, object]) -> list[Record]:
 async def run_batch(
     records: list[Record], process: Callable[[Event], Awaitable[None]], report: Callable[[Failure], None]
 ) -> Whole:
-    """Process *records* in their order, and return which of them failed; *report* is told why."""
+    """Process *records* in their order, and return which of them failed; *report* is told why. Raises what a Kafka record raised."""
     failed: list[object] = []
     blocked: set[str] = set()
     for record in records:
@@ -68,6 +69,8 @@ async def run_batch(
         try:
             await process(record.event)
         except Exception as error:
+            if isinstance(record.identifier, dict):
+                raise
             report(Failure.of(error))
             failed.append(record.identifier)
             blocked.add(record.lane)
@@ -95,9 +98,20 @@ def _sqs(record: dict[str, dict[str, str] | str]) -> Record:
     if not isinstance(body, str):
         raise TypeError("the body of a message is not text")
     found = attributes if isinstance(attributes, dict) else {}
-    group = found.get("MessageGroupId", "")
+    group, carried = found.get("MessageGroupId", ""), _attributes(record.get("messageAttributes"))
+    value = _bytes(body) if carried.pop("fnkit-encoding", "") == "base64" else body.encode()
+    key = carried.pop("fnkit-key", group)
     trigger = Trigger("sqs", str(record.get("eventSourceARN", "")).rpartition(":")[2])
-    return Record(_event(body.encode(), group, identifier, trigger, found.get("SentTimestamp")), identifier, group)
+    event = _event(value, key, identifier, trigger, found.get("SentTimestamp"))
+    event.headers.update(carried)
+    return Record(event, identifier, group)
+
+
+def _attributes(given: object) -> dict[str, str]:
+    """Return the text attributes of a message: a sender of this package has put headers there, the key, and how the body is encoded."""
+    if not isinstance(given, dict):
+        return {}
+    return {name: entry["stringValue"] for name, entry in given.items() if isinstance(entry.get("stringValue"), str)}
 
 
 def _kinesis(record: dict[str, dict[str, str]]) -> Record:

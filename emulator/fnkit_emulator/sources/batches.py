@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from fnkit.functions.queues.kafka_record import Record
-from fnkit.functions.queues.message import Received
+from fnkit.functions.queues.message import Received, encode_body
 from fnkit.functions.queues.spec import QueueSpec
 from fnkit_emulator.deployed import ACCOUNT
 
@@ -32,14 +32,15 @@ def _sqs_record(loan: Received, queue: str, region: str) -> dict[str, object]:
     }
     if message.key:
         attributes["MessageGroupId"] = message.key
-    headers = {name: {"stringValue": value, "dataType": "String"} for name, value in message.headers.items()}
+    body, carried = encode_body(message)
+    headers = {name: {"stringValue": value, "dataType": "String"} for name, value in carried.items()}
     return {
         "messageId": message.id,
         "receiptHandle": loan.receipt,
-        "body": message.body.decode("utf-8", "surrogateescape"),
+        "body": body,
         "attributes": attributes,
         "messageAttributes": headers,
-        "md5OfBody": hashlib.md5(message.body, usedforsecurity=False).hexdigest(),
+        "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
         "eventSource": "aws:sqs",
         "eventSourceARN": f"arn:aws:sqs:{region}:{ACCOUNT}:{queue}",
         "awsRegion": region,

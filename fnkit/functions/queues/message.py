@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Mapping
 
 from fnkit.records import field, record
@@ -52,3 +53,19 @@ class Retention:
     visibility_s: float = 30.0
     max_receives: int = 3
     retention_s: float | None = None
+
+
+def encode_body(message: Message) -> tuple[str, dict[str, str]]:
+    """Return the text of an SQS message and its attributes: at most ten, so headers that do not fit are left out last to first.
+
+    A body that is not UTF-8 travels as base64, marked by the attribute `fnkit-encoding`.
+    """
+    attributes = {"fnkit-key": message.key} if message.key else {}
+    try:
+        text = message.body.decode()
+    except UnicodeDecodeError:
+        text, attributes["fnkit-encoding"] = b2a_base64(message.body, newline=False).decode(), "base64"
+    for name, value in message.headers.items():
+        if len(attributes) < 10:
+            attributes[name] = value
+    return text, attributes

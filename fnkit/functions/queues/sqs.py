@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fnkit.functions.queues.local import QueueError
-from fnkit.functions.queues.message import Message
+from fnkit.functions.queues.message import Message, encode_body
 from fnkit.functions.queues.senders import queue_urls
 from fnkit.functions.queues.spec import QueueSpec
 
@@ -64,22 +63,6 @@ class SqsSender:
             where=f"queue '{self._spec.name}' ({self._url})",
             hint="see that the queue exists, that the role may send to it, and that the message fits into 1 MiB",
         )
-
-
-def encode_body(message: Message) -> tuple[str, dict[str, str]]:
-    """Return the text of an SQS message and its attributes: at most ten, so headers that do not fit are left out last to first.
-
-    A body that is not UTF-8 travels as base64, marked by the attribute `fnkit-encoding`.
-    """
-    attributes = {"fnkit-key": message.key} if message.key else {}
-    try:
-        text = message.body.decode()
-    except UnicodeDecodeError:
-        text, attributes["fnkit-encoding"] = base64.b64encode(message.body).decode(), "base64"
-    for name, value in message.headers.items():
-        if len(attributes) < 10:
-            attributes[name] = value
-    return text, attributes
 
 
 def _batches(messages: Sequence[Message]) -> list[list[Message]]:

@@ -223,10 +223,23 @@ def test_nothing_of_a_shard_runs_behind_a_failure() -> None:
     assert failures({"Records": [kinesis("1", b"a"), kinesis("2", b"b")]}, b"a") == (["1", "2"], [b"a"])
 
 
-def test_nothing_of_a_partition_runs_behind_a_failure() -> None:
-    found = failures(kafka(("t-0", 5, b"a"), ("t-0", 6, b"b"), ("t-1", 9, b"c")), b"a")
+def test_a_batch_of_kafka_fails_as_a_whole_for_its_mapping_asks_for_no_names() -> None:
+    with pytest.raises(ValueError, match="bad"):
+        failures(kafka(("t-0", 5, b"a"), ("t-0", 6, b"b"), ("t-1", 9, b"c")), b"a")
 
-    assert found == ([{"partition": "t-0", "offset": 5}, {"partition": "t-0", "offset": 6}], [b"a", b"c"])
+
+def test_a_batch_of_kafka_without_a_failure_answers_with_none() -> None:
+    assert failures(kafka(("t-0", 5, b"a"), ("t-1", 9, b"c"))) == ([], [b"a", b"c"])
+
+
+def test_attributes_of_a_message_are_its_headers_key_and_encoding() -> None:
+    record = sqs("1", "AP8=")
+    texts = {"fnkit-key": "k", "fnkit-encoding": "base64", "traceparent": "00-1"}
+    record["messageAttributes"] = {name: {"stringValue": value, "dataType": "String"} for name, value in texts.items()}
+
+    (read,) = read_batch({"Records": [record]})
+
+    assert (read.event.body, read.event.key, read.event.headers) == (b"\x00\xff", "k", {"traceparent": "00-1"})
 
 
 def test_records_know_where_they_come_from() -> None:

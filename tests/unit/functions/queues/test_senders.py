@@ -16,10 +16,9 @@ from fnkit.functions.queues.kafka import KafkaReader
 from fnkit.functions.queues.kafka_record import Record
 from fnkit.functions.queues.kinesis import KinesisSender
 from fnkit.functions.queues.local import LocalQueue, QueueError
-from fnkit.functions.queues.message import Message
+from fnkit.functions.queues.message import Message, encode_body
 from fnkit.functions.queues.senders import open_sender
 from fnkit.functions.queues.spec import QueueSpec, read_spec
-from fnkit.functions.queues.sqs import encode_body
 
 
 def spec_of(**args: object) -> QueueSpec:
