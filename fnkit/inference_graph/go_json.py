@@ -18,6 +18,7 @@ from fnkit.inference_graph.gjson import scan
 from fnkit.inference_graph.gjson import valid as is_json
 from fnkit.inference_graph.gjson.numbers import format_plain
 from fnkit.inference_graph.gjson.strings import text_of
+from fnkit.inference_graph.gjson.validity import LARGE, valid_within
 from fnkit.inference_graph.go_syntax import MAX_DEPTH, find_fault
 
 _MARK = "\udc00"  # cannot come from a body: lone surrogates are replaced before it is read
@@ -40,7 +41,7 @@ class _OutOfRange(Exception):
 
 def valid(body: bytes) -> bool:
     """Tell whether Go's `json.Valid` accepts *body*: one JSON value, at most 10,000 levels deep."""
-    return is_json(body) and not _is_too_deep(body)
+    return valid_within(body, MAX_DEPTH) if len(body) >= LARGE else is_json(body) and not _is_too_deep(body)
 
 
 def encode(value: object) -> bytes:

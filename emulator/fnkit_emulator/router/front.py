@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +11,7 @@ from urllib.parse import quote, unquote
 from fnkit.inference_graph.answers import answer_of
 from fnkit.inference_graph.calls import CallFailed
 from fnkit.inference_graph.flight import NoAnswer
+from fnkit.inference_graph.gjson.validity import LARGE
 from fnkit_emulator.router import metrics
 from fnkit_emulator.router.connection import ServerAnswer
 
@@ -67,7 +69,10 @@ class Front:
             return None
         if outcome.cause:
             self._log("error", "failed to process request", cause=outcome.cause, status=outcome.status)
-        answer = answer_of(outcome)
+        if isinstance(outcome.body, bytes) and len(outcome.body) >= LARGE:
+            answer = await asyncio.to_thread(answer_of, outcome)  # whether it is JSON takes long; others are served meanwhile
+        else:
+            answer = answer_of(outcome)
         body = answer.body if isinstance(answer.body, bytes) else self._watched(answer.body)
         return ServerAnswer(answer.status, body, answer.content_type)
 
