@@ -14,10 +14,10 @@ from fnkit.engine import Event, Response
 from fnkit.engine.context import Context
 from fnkit.engine.drive import drive
 from fnkit.errors import GraphError, ProblemsError, UsageError
+from fnkit.functions.services import is_step
 from fnkit.inference_graph import compile_topology
 from fnkit.inference_graph.services import cluster_url, resolve_in_cluster, resolve_with, service_url
 from fnkit.inference_graph.spec import InferenceGraph
-from fnkit.functions.services import is_step
 from fnkit.inference_graph.topology import GraphTopology, body_of
 from fnkit.manifest.model import Document, Flow, Manifest
 from tests.fakes.graphs import node, step
@@ -57,9 +57,11 @@ def manifest(nodes: dict[str, Any], **fnkit: Any) -> Manifest:
 
 
 def topology(nodes: dict[str, Any], *, environ: dict[str, str] | None = None, **fnkit: Any) -> GraphTopology:
-    return compile_topology(
+    compiled = compile_topology(
         manifest(nodes, **fnkit), function="g", namespaces=[globals()], context=Context(), environ=environ or {}
     )
+    assert isinstance(compiled, GraphTopology)
+    return compiled
 
 
 def target(kind: type) -> str:
