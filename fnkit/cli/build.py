@@ -10,6 +10,11 @@ from fnkit.bundle import Build, Options, build
 from fnkit.bundle.platforms import NAMES
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
+from fnkit.deploy.kserve import write_export
+from fnkit.errors import UsageError
+from fnkit.functions.services import code_services
+from fnkit.manifest import Document
+from fnkit.project import Loaded, load
 
 
 @click.command("build")
@@ -26,19 +31,96 @@ from fnkit.cli.options import common
     type=click.Choice(NAMES),
     help="The machine that requirements are installed for; default: Lambda's on Linux, else this machine.",
 )
+@click.option(
+    "--target",
+    "kind",
+    type=click.Choice(["aws", "kserve"]),
+    default="aws",
+    show_default=True,
+    help="aws: bundles for Lambda and the emulator; kserve: documents for a cluster, and a bundle per service.",
+)
+@click.option(
+    "--image",
+    default="",
+    metavar="NAME",
+    help="With --target kserve: what images are called, {name} being the service; default: {name}:latest.",
+)
+@click.option(
+    "--no-knative", is_flag=True, help="With --target kserve: a Deployment and a Service in place of a Knative Service."
+)
 @click.option("--refresh", is_flag=True, help="Resolve requirements again instead of taking what was installed before.")
 @common
 def command(
-    console: Console, target: str, out: str, placement: str | None, python: str, platform: str | None, refresh: bool
+    console: Console,
+    *,
+    target: str,
+    out: str,
+    placement: str | None,
+    python: str,
+    platform: str | None,
+    kind: str,
+    image: str,
+    no_knative: bool,
+    refresh: bool,
 ) -> None:
     """Write one bundle (zip) per function of TARGET, graph.json and bundles.json.
 
     TARGET is a step file (file.py or file.py:name), a project folder, an InferenceGraph YAML or a gateway config.yaml.
+
+    --target kserve writes kserve.yaml instead, the InferenceGraph and a Service for each of its step classes, and a folder with the
+    bundle of each service, to build its image of.
     """
+    if kind == "kserve":
+        _refuse_unfit(placement=placement, python=python, platform=platform, refresh=refresh)
+        export(console, target, Path(out), image=image or "{name}:latest", knative=not no_knative)
+        return
+    _refuse_unfit_for_aws(image=image, no_knative=no_knative)
     options = Options(python=python, platform=platform or "", refresh=refresh)
     built = build(target, Path(out), placement=placement, options=options, report=console.say)
     show_warnings(console, built)
     show_bundles(console, built, Path(out))
+
+
+def export(console: Console, target: str, out: Path, *, image: str, knative: bool) -> None:
+    """Write what puts the InferenceGraph *target* on a cluster; *image* names images by `{name}`."""
+    loaded = load(target)
+    services = _services_of(loaded)
+    if len(services) > 1 and "{name}" not in image:
+        raise UsageError(
+            f"{image!r} would be the image of {len(services)} services: {', '.join(services)}",
+            where="--image",
+            hint="write {name} where the name of the service goes: --image registry.example/{name}:1",
+        )
+
+    def named(name: str) -> str:
+        return image.replace("{name}", name)
+
+    documents, *folders = write_export(loaded, out, image=named, knative=knative, report=console.say)
+    rows = []
+    for folder in folders:
+        console.event(event="service", service=folder.name, image=named(folder.name), folder=str(folder))
+        rows.append((folder.name, named(folder.name), str(folder)))
+    if rows:
+        console.table(("SERVICE", "IMAGE", "BUNDLE"), rows)
+    console.result(f"kubectl apply -f {documents}", event="exported", graph=loaded.manifest.name, documents=str(documents))
+
+
+def _services_of(loaded: Loaded) -> tuple[str, ...]:
+    spec = loaded.manifest.spec
+    return tuple(code_services(spec.spec)) if isinstance(spec, Document) else ()
+
+
+def _refuse_unfit(**options: object) -> None:
+    for name, value in options.items():
+        if value:
+            hint = "leave it out: a service is one function, with the Python and the platform of the settings"
+            raise UsageError("does not go with --target kserve", where=f"--{name}", hint=hint)
+
+
+def _refuse_unfit_for_aws(**options: object) -> None:
+    for name, value in options.items():
+        if value:
+            raise UsageError("goes with --target kserve only", where=f"--{name.replace('_', '-')}", hint="add --target kserve")
 
 
 def show_bundles(console: Console, built: Build, out: Path) -> None:

@@ -54,6 +54,6 @@ def command(
 
 def placed(manifest: Manifest, placement: str) -> Manifest:
     """Return *manifest* with its steps placed in functions, where it has steps and is to be placed."""
-    if placement == "none" or manifest.topology not in ("flow", "router"):
+    if placement == "none" or manifest.topology == "gateway":
         return manifest
     return place(manifest, cast(Placement, placement))  # click and the settings let no other word in

@@ -408,3 +408,25 @@ def _emulator(folder: Path) -> Iterator[str]:
         yield ready["url"]
     finally:
         process.communicate(timeout=40)
+
+
+def test_an_inference_graph_is_deployed_with_a_function_per_service(tmp_path: Path, endpoint: str) -> None:
+    example = Path(__file__).parents[2] / "examples" / "kserve" / "switch.yaml"
+    common = ("--endpoint-url", endpoint, "--region", REGION, "--json")
+
+    done = _fnkit("deploy", str(example), *common)
+    dry = _fnkit("deploy", str(example), *common, "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+    names = sorted(item["FunctionName"] for item in _client(endpoint).list_functions()["Functions"])
+    prefix = names[0].removesuffix("conditional-routing-pipeline")
+    services = ["lower", "middle-model", "upper"]
+    assert names == [f"{prefix}{name}" for name in ("conditional-routing-pipeline", *services)]
+    configuration = _client(endpoint).get_function_configuration(FunctionName=names[0], Qualifier="live")
+    variables = configuration["Environment"]["Variables"]
+    assert variables["FNKIT_FUNCTION_PREFIX"] == prefix
+    assert json.loads(variables["FNKIT_VERSIONS"]) == dict.fromkeys(services, "1")
+    actions = _changes([json.loads(line) for line in done.stdout.splitlines()])
+    assert sum("publish a version" in str(action) for action in actions) == 4
+    assert "conditional-routing-pipeline" in str(actions[-2])
+    assert json.loads(dry.stdout.splitlines()[-1])["actions"] == []

@@ -16,12 +16,16 @@ def inference_graph_diagram(manifest: Manifest, document: Document) -> Diagram:
     nodes, edges = [Node(START, "start", "start")], []
     if "root" in routers:
         edges.append(Edge(START, _entry("root", _mapping(routers["root"]))))
+    homes = {service: function.name for function in manifest.functions if manifest.placement for service in function.steps}
     for name, router in routers.items():
-        more_nodes, more_edges = _router_parts(name, _mapping(router), routers)
+        more_nodes, more_edges = _router_parts(name, _mapping(router), routers, homes)
         nodes += more_nodes
         edges += more_edges
     groups = tuple(Group(name, name, "node", str(_mapping(router).get("routerType", ""))) for name, router in routers.items())
     summary = f"inference graph · {len(routers)} node{'' if len(routers) == 1 else 's'}"
+    if manifest.placement:
+        count = len(manifest.functions)
+        summary += f" · {count} function{'' if count == 1 else 's'} (placement: {manifest.placement})"
     return Diagram(manifest.name, summary, tuple(nodes), tuple(edges), groups)
 
 
@@ -45,8 +49,10 @@ def gateway_diagram(manifest: Manifest, document: Document) -> Diagram:
     return Diagram(manifest.name, summary, (*nodes, *models.values()), tuple(edges), (group,))
 
 
-def _router_parts(name: str, router: Mapping[str, object], routers: Mapping[str, object]) -> tuple[list[Node], list[Edge]]:
-    """Return the steps of one InferenceGraph node, and the arrows inside it and out of it."""
+def _router_parts(
+    name: str, router: Mapping[str, object], routers: Mapping[str, object], homes: Mapping[str, str]
+) -> tuple[list[Node], list[Edge]]:
+    """Return the steps of one InferenceGraph node, and the arrows inside it and out of it; *homes*: service -> its function."""
     kind = str(router.get("routerType", ""))
     steps = [_mapping(step) for step in _sequence(router.get("steps"))]
     nodes, edges = [], []
@@ -56,7 +62,7 @@ def _router_parts(name: str, router: Mapping[str, object], routers: Mapping[str,
         nodes.append(Node(previous, _FAN_OUT.get(kind, kind), "junction", group=name))
     for position, step in enumerate(steps):
         node_id = _step_id(name, position)
-        nodes.append(_step_node(node_id, step, position, group=name))
+        nodes.append(_step_node(node_id, step, position, homes, group=name))
         if previous:
             edges.append(Edge(previous, node_id, label=_label(kind, step)))
         if kind not in _FAN_OUT:
@@ -77,13 +83,16 @@ def _step_id(name: str, position: int) -> str:
     return f"{name}/{position}"
 
 
-def _step_node(node_id: str, step: Mapping[str, object], position: int, *, group: str) -> Node:
+def _step_node(node_id: str, step: Mapping[str, object], position: int, homes: Mapping[str, str], *, group: str) -> Node:
     target = str(step.get("serviceName") or step.get("serviceUrl") or step.get("nodeName") or "")
     title = str(step.get("name") or target or f"step {position + 1}")
     subtitle = f"node {target}" if step.get("nodeName") else target
     rows = [Row(f"sends {step['data']}")] if step.get("data") else []
     if step.get("dependency"):
         rows.append(Row(f"{step['dependency']} dependency"))
+    home = homes.get(str(step.get("serviceName", "")))
+    if home and not step.get("serviceUrl"):
+        rows.append(Row(f"function {home}"))
     return Node(node_id, title, "task", "" if subtitle == title else subtitle, tuple(rows), group=group)
 
 

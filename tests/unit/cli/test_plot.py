@@ -78,3 +78,14 @@ def test_a_file_that_cannot_be_written_is_a_failure(graph: Path, tmp_path: Path)
 
     assert result.exit_code == 1
     assert "cannot write the drawing" in result.stderr
+
+
+def test_the_services_of_an_inference_graph_show_their_functions() -> None:
+    example = Path(__file__).parents[3] / "examples" / "kserve" / "switch.yaml"
+
+    placed = run(example, "--format", "mermaid")
+    fused = run(example, "--format", "mermaid", "--placement", "fused")
+
+    assert placed.exit_code == fused.exit_code == 0
+    assert "function middle-model" in placed.output
+    assert "function conditional-routing-pipeline" in fused.output
