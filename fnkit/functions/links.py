@@ -40,6 +40,10 @@ class Callers:
             timeout_s=timeout_s,
         )
 
+    async def close(self) -> None:
+        """Close the connections of this thread or loop."""
+        await self._transport.client().close()
+
 
 def read_versions(environ: Mapping[str, str]) -> dict[str, str]:
     """Return which version of each function is to be called; none named means the latest code. Raises `UsageError`."""

@@ -35,7 +35,14 @@ if TYPE_CHECKING:
 class GraphTopology:
     """A compiled graph with the client that it calls services by. *needs_loop*: False where nothing waits on an asyncio loop."""
 
-    def __init__(self, graph: InferenceGraph, services: Mapping[str, str | Service], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        graph: InferenceGraph,
+        services: Mapping[str, str | Service],
+        environ: Mapping[str, str],
+        callers: Callers | None = None,
+    ) -> None:
+        self._callers = callers
         steps = [service for service in services.values() if isinstance(service, StepService)]
         self.needs_loop = _looped(graph, steps)
         self._steps = steps
@@ -68,6 +75,8 @@ class GraphTopology:
         for step in self._steps:
             await step.close()
         await self._client.close()
+        if self._callers is not None:
+            await self._callers.close()
 
 
 def compile_topology(
@@ -98,29 +107,24 @@ def compile_topology(
             elsewhere[name] = placed[name]
         else:
             services[name] = local(name, target) if isinstance(target, ServiceCode) else target
-    services |= _in_functions(elsewhere, graph, environ, looped=_looped(graph, services.values()))
-    return GraphTopology(graph, services, environ)
+    if not elsewhere:
+        return GraphTopology(graph, services, environ)
+    links = import_module("fnkit.functions.links")  # a function that calls nobody pays nothing for the client
+    callers: Callers = links.Callers(environ, looped=_looped(graph, services.values()))
+    services |= {name: _in_function(name, home, callers, graph, links.MARGIN_S) for name, home in elsewhere.items()}
+    return GraphTopology(graph, services, environ, callers)
 
 
 def _looped(graph: InferenceGraph, services: Iterable[str | Service]) -> bool:
     return needs_loop(graph) or any(isinstance(service, StepService) and service.needs_loop for service in services)
 
 
-def _in_functions(
-    elsewhere: Mapping[str, Function], graph: InferenceGraph, environ: Mapping[str, str], *, looped: bool
-) -> dict[str, Service]:
-    """Return what calls the services that run in other functions."""
-    if not elsewhere:
-        return {}
-    links = import_module("fnkit.functions.links")  # a function that calls nobody pays nothing for the client
+def _in_function(name: str, function: Function, callers: Callers, graph: InferenceGraph, margin_s: float) -> Service:
+    """Return what calls the service *name*, which runs in *function*."""
     function_service: Callable[..., Service] = import_module("fnkit.inference_graph.function_service").FunctionService
-    callers: Callers = links.Callers(environ, looped=looped)
+    own = function.timeout_s + margin_s
     limit = graph.timeouts.service_client or 0
-    called = {}
-    for name, function in elsewhere.items():
-        own: float = function.timeout_s + links.MARGIN_S
-        called[name] = function_service(callers.caller(name, function.name, timeout_s=min(limit, own) if limit > 0 else own))
-    return called
+    return function_service(callers.caller(name, function.name, timeout_s=min(limit, own) if limit > 0 else own))
 
 
 def body_of(event: Event) -> bytes:

@@ -26,6 +26,7 @@ from fnkit.manifest.model import Document, Function, Manifest
 from fnkit.net.errors import ConnectError, TimeoutReached
 from fnkit.serving import V2ModelServer
 from tests.fakes.graphs import node, step
+from tests.fakes.net import TcpServer, keeping_alive
 
 
 class Scale:
@@ -240,3 +241,18 @@ def test_a_service_of_the_environment_is_not_called_in_its_function() -> None:
     entry = compiled("g", FNKIT_SERVICES='{"scale": "app:Scale"}')
 
     assert post(entry, {"instances": [1]}) == (200, {"predictions": [2]})
+
+
+def test_services_are_called_by_the_names_and_versions_of_the_deployment() -> None:
+    calls: list[bytes] = []
+    refusal = b'{"Message": "it is gone"}'
+    answer = b"HTTP/1.1 404 Not Found\r\nX-Amzn-ErrorType: ResourceNotFoundException\r\nContent-Length: %d\r\n\r\n%b"
+    with TcpServer(keeping_alive(answer % (len(refusal), refusal), calls)) as server:
+        environ = {"AWS_ENDPOINT_URL_LAMBDA": server.url, "FNKIT_FUNCTION_PREFIX": "g-dev-", "FNKIT_VERSIONS": '{"scale": "7"}'}
+
+        entry = compiled("g", **environ)
+        status, answered = post(entry, {"instances": [1]})
+        drive(entry.close())
+
+    assert calls[0].startswith(b"POST /2021-11-15/functions/g-dev-scale/response-streaming-invocations?Qualifier=7 ")
+    assert (status, answered["cause"].count("it is gone")) == (502, 1)
