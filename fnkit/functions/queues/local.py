@@ -47,7 +47,6 @@ CREATE TABLE IF NOT EXISTS message (
     receipt TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS message_key ON message (key, position) WHERE key <> '';
-CREATE INDEX IF NOT EXISTS message_receipt ON message (receipt) WHERE receipt <> '';
 CREATE TABLE IF NOT EXISTS dead (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL,
@@ -70,6 +69,9 @@ WHERE visible_at <= :now
     WHERE older.key <> '' AND older.key = candidate.key AND older.position < candidate.position AND older.visible_at > :now))
 ORDER BY position LIMIT :limit
 """
+
+
+_LENT = "position = ? AND receipt = ?"  # a loan, by the primary key
 
 
 class QueueError(MLRunHTTPStatusError):
@@ -136,7 +138,7 @@ class LocalQueue:
     def delete(self, receipts: Iterable[str]) -> int:
         """Remove the messages lent under *receipts*; returns how many there were (a loan that ran out counts no more)."""
         with self._transaction() as database:
-            return sum(database.execute("DELETE FROM message WHERE receipt = ?", (receipt,)).rowcount for receipt in receipts)
+            return database.executemany(f"DELETE FROM message WHERE {_LENT}", map(_place, receipts)).rowcount  # noqa: S608  # ours
 
     def give_back(self, receipts: Iterable[str], *, delay_s: float = 0.0, reason: str = "") -> None:
         """End the loans *receipts* unsuccessfully: the messages are ready again after *delay_s* seconds, or dead if they have had
@@ -144,16 +146,19 @@ class LocalQueue:
         now = self._clock()
         with self._transaction() as database:
             for receipt in receipts:
-                self._bury(database, "receipt = ? AND receives >= ?", (receipt, self.retention.max_receives), reason, now)
-                database.execute("UPDATE message SET visible_at = ?, receipt = '' WHERE receipt = ?", (now + delay_s, receipt))
+                self._bury(database, f"{_LENT} AND receives >= ?", (*_place(receipt), self.retention.max_receives), reason, now)
+                database.execute(
+                    f"UPDATE message SET visible_at = ?, receipt = '' WHERE {_LENT}",  # noqa: S608
+                    (now + delay_s, *_place(receipt)),
+                )
         self._ring()
 
     def release(self, receipts: Iterable[str]) -> None:
         """End the loans *receipts* as if they had not been made: what was lent and never tried is ready again and counts no receive."""
         with self._transaction() as database:
             database.executemany(
-                "UPDATE message SET visible_at = 0, receives = receives - 1, receipt = '' WHERE receipt = ?",
-                [(receipt,) for receipt in receipts],
+                f"UPDATE message SET visible_at = 0, receives = receives - 1, receipt = '' WHERE {_LENT}",  # noqa: S608
+                map(_place, receipts),
             )
         self._ring()
 
@@ -162,8 +167,8 @@ class LocalQueue:
         now = self._clock()
         with self._transaction() as database:
             database.executemany(
-                "UPDATE message SET visible_at = ? WHERE receipt = ? AND visible_at > ?",
-                [(now + self.retention.visibility_s, receipt, now) for receipt in receipts],
+                f"UPDATE message SET visible_at = ? WHERE {_LENT} AND visible_at > ?",  # noqa: S608
+                [(now + self.retention.visibility_s, *_place(receipt), now) for receipt in receipts],
             )
 
     def reclaim(self) -> int:
@@ -312,6 +317,11 @@ def _bell_path(path: Path) -> str:
     if len(os.fsencode(path)) < 100:
         return str(path)
     return os.path.join(tempfile.gettempdir(), f"fnkit-{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}.bell")
+
+
+def _place(receipt: str) -> tuple[str, str]:
+    """Return the position that *receipt* begins with, and the receipt itself."""
+    return receipt.partition(":")[0], receipt
 
 
 def _message(id_: str, key: str, body: bytes, headers: str) -> Message:
