@@ -3,9 +3,11 @@
 ::
 
     placement    which step runs in which function
+    services     services of an InferenceGraph that are classes
     codec        a body and an event as bytes that cross the border
     frames       the answer of a step as a stream of frames
     caller       calls a step of another function through the Lambda API
+    links        who calls which function: names, versions, the API of the environment
     eventstream  the framing of InvokeWithResponseStream
     sigv4        signs requests to AWS
     queues       what stands between a function and those behind it

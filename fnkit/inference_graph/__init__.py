@@ -10,6 +10,8 @@
     graph       a spec compiled to something that answers requests
     nodes       Sequence, Switch, Splitter                             ensemble   Ensemble, and all that needs an event loop
     calls       services behind HTTP                                   services   where a service name leads
+    step_service  services that are step classes, here or as functions of their own
+    function_service  services in other functions               model_protocol  V1 and V2 for model servers
     headers     which headers of a client reach the services
     answers     what the client sees                                   topology   the same inside a function
 

@@ -19,7 +19,7 @@ class Settings:
     *target*: where `fn.deploy()` goes. *graph*: the project's step file, `"file.py[:name]"`. *placement*: which steps share a
     function. *python*: the runtime's version, `""` for that of the running interpreter. *platform*: the
     machine that requirements are installed for, `""` for Lambda's on Linux, else this machine. *include*: further files of
-    the bundle, globs relative to the root. *requirements*: pip requirement lines of every function. *services*: the URL of each
+    the bundle, globs relative to the root. *requirements*: pip requirement lines of every function. *services*: URL or class of each
     service name of an InferenceGraph. *role*, *bucket*: ARN of the role and name of the bucket to deploy with, `""`: make our own.
     """
 
