@@ -13,9 +13,10 @@ from json import loads
 from random import random
 
 from fnkit.engine.answer import Answer
+from fnkit.functions.breaker import Breaker
 from fnkit.functions.codec import decode_body, encode_json, read_response
-from fnkit.functions.envelope import render_call
-from fnkit.functions.failures import CallError, remote_error
+from fnkit.functions.envelope import render_call, render_reference
+from fnkit.functions.failures import CallError, CallThrottled, remote_error
 from fnkit.functions.frames import FrameReader, StepChunk, StepFault, StepHead
 from fnkit.functions.lambda_api import PAYLOAD_LIMIT, SMALLER, Retryable
 from fnkit.records import Protocol
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
 
     from fnkit.engine.event import Event
     from fnkit.functions.frames import StepFrame
+    from fnkit.functions.objects import ObjectStore
 
 ATTEMPTS = 5
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
+
+
+def _no_store() -> None:
+    """Nothing can be stored."""
 
 
 class Invoker(Protocol):
@@ -59,6 +65,8 @@ class StepCaller:
         timeout_s: float | None = None,
         attempts: int = ATTEMPTS,
         chance: Callable[[], float] = random,
+        breaker: Breaker | None = None,
+        store: Callable[[], ObjectStore | None] = _no_store,
     ) -> None:
         self._invoker = invoker
         self._step = step
@@ -68,20 +76,20 @@ class StepCaller:
         self._attempts = attempts
         self._pause = pause
         self._chance = chance
+        self._breaker = breaker or Breaker()
+        self._store = store
 
     async def __call__(self, event: Event) -> Answer:
         """Run the step for *event*. Raises the step's own error under its name, or `CallError`."""
         where = f"step '{self._step}'"
         payload = encode_json(render_call(self._step, event), where=where).encode()
+        trace = event.header("x-amzn-trace-id")
         if len(payload) > PAYLOAD_LIMIT:
-            raise CallError(
-                f"the event for function '{self._function}' has {len(payload)} bytes, {PAYLOAD_LIMIT} are possible",
-                where=where,
-                hint=SMALLER,
-            )
-        frames = _Frames(await self._invoke(payload, event.header("x-amzn-trace-id")), self._function)
+            frames, head = await self._begin_stored(payload, trace, where)
+        else:
+            frames = _Frames(await self._invoke(payload, trace), self._function)
+            head = await frames.first()
         try:
-            head = await frames.next()
             if isinstance(head, StepFault):
                 raise remote_error(head.type, head.message, head.stack)
             if not isinstance(head, StepHead):
@@ -97,14 +105,40 @@ class StepCaller:
         await frames.close()
         return answer
 
+    async def _begin_stored(self, payload: bytes, trace: str, where: str) -> tuple[_Frames, StepFrame | None]:
+        """Call with a reference to *payload*, which is stored until the function has begun to answer."""
+        store = self._store()
+        if store is None:
+            raise CallError(
+                f"the event for function '{self._function}' has {len(payload)} bytes, {PAYLOAD_LIMIT} are possible",
+                where=where,
+                hint=SMALLER,
+            )
+        key = await store.put(payload)
+        try:
+            frames = _Frames(await self._invoke(render_reference(key), trace), self._function)
+            return frames, await frames.first()
+        finally:
+            await store.remove(key)
+
     async def _invoke(self, payload: bytes, trace: str) -> AsyncIterator[bytes]:
+        left = self._breaker.rest_s()
+        if left:
+            raise CallThrottled(
+                f"function '{self._function}' was throttled again and again and is left alone for {left:.1f} s",
+                where=f"step '{self._step}'",
+                hint="give the function more concurrency, or send less",
+            )
         for attempt in range(1, self._attempts + 1):
             try:
-                return await self._invoker.invoke(
+                answer = await self._invoker.invoke(
                     self._function, payload, qualifier=self._qualifier, trace=trace, timeout_s=self._timeout_s
                 )
+                self._breaker.answered()
+                return answer
             except Retryable as failure:
-                if attempt == self._attempts:
+                useless = isinstance(failure.error, CallThrottled) and self._breaker.throttled()
+                if attempt == self._attempts or useless:
                     error = failure.error
                     error.where = error.where or f"step '{self._step}'"
                     raise error from failure
@@ -137,6 +171,14 @@ class _Frames:
         self._reader = FrameReader()
         self._ready: list[StepFrame] = []
         self._started = False
+
+    async def first(self) -> StepFrame | None:
+        """Return the first frame; the connection is closed where there is none."""
+        try:
+            return await self.next()
+        except BaseException:
+            await self.close()
+            raise
 
     async def next(self) -> StepFrame | None:
         """Return the next frame but the end, None after the last. Raises `CallError` where the answer stops early."""

@@ -90,3 +90,15 @@ def read_call(payload: Mapping[str, object]) -> tuple[str, Event]:
     if isinstance(error, list) and len(error) == 3:
         event.error, event.origin_state = remote_error(str(error[0]), str(error[1])), str(error[2])
     return str(call["step"]), event
+
+
+def render_reference(key: str) -> bytes:
+    """Return the payload that stands for the one under *key*."""
+    return f'{{"{MARK}":{{"object":"{key}"}}}}'.encode()
+
+
+def reference_of(payload: object) -> str:
+    """Return the key that *payload* stands for, "" for a payload that stands for itself."""
+    inner = payload.get(MARK) if isinstance(payload, dict) and len(payload) == 1 else None
+    key = inner.get("object") if isinstance(inner, dict) and "step" not in inner else None
+    return key if isinstance(key, str) else ""

@@ -8,6 +8,7 @@ from json import loads
 from time import sleep
 
 from fnkit.errors import UsageError
+from fnkit.functions.breaker import Breaker
 from fnkit.functions.caller import StepCaller
 from fnkit.functions.lambda_api import LambdaApi
 
@@ -15,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from fnkit.functions.objects import ObjectStore
     from fnkit.net.client import Client
 
 MARGIN_S = 15.0  # what a cold start and the way may take, on top of the time that the step's function has
@@ -24,10 +26,12 @@ class Callers:
     """Makes callers of steps in other functions. *looped*: they wait on the running asyncio loop, else in their thread."""
 
     def __init__(self, environ: Mapping[str, str], *, looped: bool) -> None:
-        self._transport = _looped() if looped else _plain()
+        self._transport = transport_for(looped=looped)
         self._api = LambdaApi.from_environment(self._transport.client, environ)
         self._prefix = environ.get("FNKIT_FUNCTION_PREFIX", "")
         self._versions = read_versions(environ)
+        self._environ = environ
+        self._breakers: dict[str, Breaker] = {}  # one a function: its steps share what it can take
 
     def caller(self, step: str, function: str, *, timeout_s: float) -> StepCaller:
         """Return what calls *step* of the graph's *function*; an answer may take *timeout_s* in all."""
@@ -38,7 +42,12 @@ class Callers:
             pause=self._transport.pause,
             qualifier=self._versions.get(function, ""),
             timeout_s=timeout_s,
+            breaker=self._breakers.setdefault(function, Breaker()),
+            store=self._store,
         )
+
+    def _store(self) -> ObjectStore | None:
+        return open_objects(self._environ, self._transport)
 
     async def close(self) -> None:
         """Close the connections of this thread or loop."""
@@ -57,6 +66,17 @@ def read_versions(environ: Mapping[str, str]) -> dict[str, str]:
     if not isinstance(found, dict):
         raise UsageError(f"FNKIT_VERSIONS is not a JSON object: {text[:80]!r}", hint="deploy the graph again")
     return {str(name): str(version) for name, version in found.items()}
+
+
+def open_objects(environ: Mapping[str, str], transport: Transport) -> ObjectStore | None:
+    """Return the store for large payloads, None where the environment names none. Few calls need it, so few pay for its import."""
+    open_store: Callable[..., ObjectStore | None] = import_module("fnkit.functions.objects").open_store
+    return open_store(environ, transport.client)
+
+
+def transport_for(*, looped: bool) -> Transport:
+    """Return the client that fits a host with, or without, an event loop."""
+    return _looped() if looped else _plain()
 
 
 class Transport:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from fnkit.engine.event import Event
     from fnkit.engine.response import WireResponse
+    from fnkit.functions.objects import ObjectStore
     from fnkit.runtime.invocation import Invocation, Streamed, Whole
     from fnkit.runtime.logs import Log
     from fnkit.runtime.step_calls import StepCalls
@@ -101,6 +102,8 @@ class Application:
 
     async def _answer(self, invocation: Invocation, context: object) -> Whole | Streamed:
         payload = _decoded(invocation)
+        if key := reference_of(payload):
+            payload = decode_json((await self._fetch(key)).decode())
         if is_call(payload) and isinstance(payload, dict):
             return await self._steps.answer(payload, context, streams=self._streams)
         topology = self._topology
@@ -112,6 +115,16 @@ class Application:
         if is_batch(payload) and isinstance(payload, dict):
             return await self._answer_batch(topology, payload, invocation, context)
         return await answer_direct(await topology(_with(read_direct(payload, invocation), invocation, context)))
+
+    async def _fetch(self, key: str) -> bytes:
+        """Return the payload that was too large to be sent itself."""
+        links = import_module("fnkit.functions.links")
+        store: ObjectStore | None = links.open_objects(self._environ, links.transport_for(looped=self.needs_loop))
+        if store is None:
+            raise Failure(
+                "InvokeError", "a large payload was stored, and this function does not know where: deploy the graph again"
+            )
+        return await store.get(key)
 
     async def _answer_batch(
         self, topology: Topology, payload: dict[str, object], invocation: Invocation, context: object

@@ -137,7 +137,7 @@ def kafka_bare(brokers: str) -> Callable[[int], float]:
             {"bootstrap.servers": brokers, "group.id": topic, "auto.offset.reset": "earliest", "enable.auto.commit": False}
         )
         consumer.subscribe([topic])
-        while not consumer.consume(1, 0.1):
+        while all(message.error() for message in consumer.consume(1, 0.1)):
             producer.produce(topic, b"first")
             producer.flush()
         start = time.perf_counter()

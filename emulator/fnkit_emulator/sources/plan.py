@@ -54,8 +54,10 @@ def plan_sources(manifest: Manifest, base: Path) -> SourcePlan:
 
 
 def places(plan: SourcePlan) -> dict[str, str]:
-    """Return the variables that tell the functions of *plan* where local queues are."""
-    return {"FNKIT_QUEUE_DIR": str(plan.base / plan.graph)} if plan.has_queues else {}
+    """Return the variables that tell the functions of *plan* where local queues are, and where payloads go that are too large to send."""
+    folder = plan.base / plan.graph
+    queues = {"FNKIT_QUEUE_DIR": str(folder)} if plan.has_queues else {}
+    return {**queues, "FNKIT_OBJECT_DIR": str(folder / "objects")}
 
 
 class Claim:

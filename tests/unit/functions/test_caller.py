@@ -13,6 +13,7 @@ import pytest
 from fnkit import errors
 from fnkit.engine import Event, drive
 from fnkit.engine.answer import Answer
+from fnkit.functions.breaker import Breaker
 from fnkit.functions.caller import StepCaller
 from fnkit.functions.codec import encode_body
 from fnkit.functions.failures import CallError, CallThrottled, CallTimeout, RemoteError, remote_error
@@ -321,3 +322,44 @@ def test_errors_of_fnkit_keep_their_status() -> None:
 
     assert isinstance(error, errors.MLRunNotFoundError)
     assert (error.status, error.hint) == (404, "")
+
+
+class Stored:
+    """A store that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.removed: list[str] = []
+
+    async def put(self, data: bytes) -> str:
+        self.objects["k1"] = data
+        return "k1"
+
+    async def get(self, key: str) -> bytes:
+        return self.objects[key]
+
+    async def remove(self, key: str) -> None:
+        self.removed.append(key)
+
+
+def test_an_event_over_the_limit_travels_by_the_store() -> None:
+    store = Stored()
+    with FakeLambdaApi(lambda _call: [VALUE]) as api:
+        answer = Caller(api, store=lambda: store)(Event("x" * (7 * 1024 * 1024)))
+
+    assert answer.value == {"a": b"\x00"}
+    assert api.calls[0].payload == {"fnkit": {"object": "k1"}}
+    assert len(store.objects["k1"]) > 7 * 1024 * 1024
+    assert store.removed == ["k1"]
+
+
+def test_a_function_that_stays_throttled_is_left_alone() -> None:
+    breaker = Breaker(threshold=3)
+    with FakeLambdaApi(lambda _call: Refusal(429, "TooManyRequestsException")) as api:
+        call = Caller(api, breaker=breaker)
+        with pytest.raises(CallThrottled, match="TooManyRequestsException"):
+            call(Event(1))
+        with pytest.raises(CallThrottled, match="is left alone for"):
+            call(Event(2))
+
+    assert len(api.calls) == 3
