@@ -6,19 +6,21 @@ else a direct invocation.
 
 from __future__ import annotations
 
+from importlib import import_module
 from json import loads
-from typing import TYPE_CHECKING, Protocol
 
 from fnkit.engine.payload import receive
 from fnkit.errors import FnkitError
 from fnkit.functions.codec import decode_json
-from fnkit.functions.envelope import is_call
+from fnkit.functions.envelope import is_call, reference_of
+from fnkit.records import Protocol
 from fnkit.runtime.direct_events import answer_direct, read_direct
 from fnkit.runtime.http_events import answer_stream, answer_whole, is_http, read_request
 from fnkit.runtime.invocation import JSON, Failure
 from fnkit.runtime.lambda_context import LambdaContext
 from fnkit.runtime.queue_events import is_batch, read_batch, run_batch
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
