@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test check bench format clean help
+.PHONY: demo test test-long check bench format clean help
 
 help:
 	@echo "make demo    set up, then run the streaming example from its bundles"
 	@echo "make test    set up, then run all tests"
+	@echo "make test-long  the tests that take minutes"
 	@echo "make check   format, lint, types, import layers, build"
 	@echo "make bench   benchmarks against the plain limit and against peers (bench-quick: without peers)"
 
@@ -38,6 +39,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-long: $(VENV)/.test
+	@$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

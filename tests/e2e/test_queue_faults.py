@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 from tests.fakes.kafka_broker import Gate, create_topic, kafka_broker
 from tests.fakes.queue_load import Host, Load, build_orders, duplicates, hosted, lost, out_of_order, wait_until
 
-COUNTS = [1000, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+COUNTS = [1000, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 Report = Callable[[str, object], None]
 
 
