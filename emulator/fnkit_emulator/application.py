@@ -28,7 +28,7 @@ from fnkit_emulator.options import Options
 from fnkit_emulator.pool import Pool
 from fnkit_emulator.preload import modules_to_preload
 from fnkit_emulator.sources.attached import Attached
-from fnkit_emulator.sources.plan import SourcePlan
+from fnkit_emulator.sources.plan import Claim, SourcePlan
 
 _LAMBDA_API = ("/2015-03-31/", "/2019-09-25/", "/2021-10-31/", "/2021-11-15/")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
@@ -51,6 +51,7 @@ class Emulator:
         entry: str,
         new_launcher: NewLauncher | None = None,
         sources: SourcePlan | None = None,
+        claimed: Claim | None = None,
     ) -> None:
         self._options, self._journal, self._base_url = options, journal, base_url
         self._access_key = f"AKIA{secrets.token_hex(8).upper()}"
@@ -61,6 +62,7 @@ class Emulator:
         self._urls: dict[str, FunctionUrl] = {}
         self._api: LambdaApi | None = None
         self._plan = sources or SourcePlan(entry, Path(options.queue_dir))
+        self._claimed = claimed
         self._attached: Attached | None = None
         self._requests = 0
         self._draining = False
@@ -84,7 +86,7 @@ class Emulator:
             pool = Pool(deployed, self._options, launcher, self._journal)
             self._pools[deployed.name] = pool
             self._urls[deployed.name] = FunctionUrl(pool, self._journal)
-        self._attached = Attached(self._plan, self._pools, self._options, self._journal)
+        self._attached = Attached(self._plan, self._pools, self._options, self._journal, claimed=self._claimed)
         self._api = LambdaApi(
             self._pools, self._options, self._journal, urls=self.urls, access_key=self._access_key, events=self._attached
         )

@@ -33,7 +33,7 @@ from fnkit_emulator.cork import CorkedProtocol
 from fnkit_emulator.deployed import Build, Deployed, unpack
 from fnkit_emulator.journal import Happening, Journal
 from fnkit_emulator.options import Options, check_host
-from fnkit_emulator.sources.plan import SourcePlan, places, plan_sources
+from fnkit_emulator.sources.plan import Claim, SourcePlan, claim, places, plan_sources
 from fnkit_emulator.zygote import die_with_parent
 
 _BACKLOG = 2048
@@ -50,10 +50,11 @@ def serve(build: Build, options: Options, on_event: Journal) -> None:
     on_event = _while_somebody_listens(on_event)
     sources = plan_sources(build.manifest, Path(options.queue_dir).absolute())
     options = replace(options, environment={**places(sources), **options.environment})
+    claimed = claim(sources) if sources.has_queues else None  # held by this process and its worker until both have ended
     with _bind(host, options.port) as listener, unpack(build, options) as deployed:
         name = f"[{host}]" if ":" in host else host
         base_url = f"http://{name}:{listener.getsockname()[1]}/"
-        application = _Application(deployed, options, on_event, listener, base_url, build.manifest.entry.name, sources)
+        application = _Application(deployed, options, on_event, listener, base_url, build.manifest.entry.name, sources, claimed)
         try:
             _Arbiter(application).run()
         except SystemExit as ended:
@@ -240,9 +241,11 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
         base_url: str,
         entry: str,
         sources: SourcePlan,
+        claimed: Claim | None,
     ) -> None:
         self._arguments = deployed, options, journal
-        self._listener, self._base_url, self._entry, self._sources = listener, base_url, entry, sources
+        self._listener, self._base_url, self._entry = listener, base_url, entry
+        self._sources, self._claimed = sources, claimed
         super().__init__()
 
     def load_config(self) -> None:
@@ -263,5 +266,13 @@ class _Application(BaseApplication):  # type: ignore[misc]  # gunicorn has no ty
 
     def load(self) -> _Callable:
         deployed, options, journal = self._arguments
-        emulator = Emulator(deployed, options, journal, base_url=self._base_url, entry=self._entry, sources=self._sources)
+        emulator = Emulator(
+            deployed,
+            options,
+            journal,
+            base_url=self._base_url,
+            entry=self._entry,
+            sources=self._sources,
+            claimed=self._claimed,
+        )
         return _Callable(emulator, options)

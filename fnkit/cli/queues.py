@@ -86,7 +86,7 @@ def _facts(state: QueueState) -> dict[str, object]:
 def _row(graph: str, state: QueueState) -> tuple[str, ...]:
     depth = state.depth
     if state.kind != "local":  # what waits there is the broker's to tell
-        return (graph, state.name, state.kind, state.function, "-", "-", str(depth.dead if depth else 0), "-")
+        return (graph, state.name, state.kind, state.function or "-", "-", "-", str(depth.dead if depth else 0), "-")
     assert depth is not None
     counts = (str(depth.waiting), str(depth.in_flight), str(depth.dead), f"{depth.oldest_s:.0f} s" if depth.waiting else "-")
-    return (graph, state.name, state.kind, state.function, *counts)
+    return (graph, state.name, state.kind, state.function or "-", *counts)

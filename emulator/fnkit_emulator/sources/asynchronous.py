@@ -149,7 +149,7 @@ class AsyncEvents:
             await self._around.destine(config.on_failure, self._record(loan, condition, attempted))
             self._around.say(f"{said}; its record goes to {config.on_failure}")
             return
-        self._store.bury(loan.message, reason, receives=loan.receives)
+        self._store.bury_loan(loan.receipt, reason)
         self.tally.dead += 1
         self._around.say(f"{said}; it is a dead letter of queue '{self._store.name}'")
 

@@ -46,10 +46,11 @@ class Attached:
         """Open the pollers of the graph's queues, and go on with the asynchronous events that an earlier emulator has left."""
         if self._plan.has_queues and self._claim is None:
             self._claim = claim(self._plan)
-        for name in self._plan.unread:
-            self._say(f"queue '{name}' is written by this graph and read by none of its functions: what is sent stays there")
-        if self._plan.mappings:
+        for spec in self._plan.unread:
+            self._say(f"queue '{spec.name}' is written by this graph and read by none of its functions: what is sent stays there")
+        if self._plan.has_queues:
             self._note()
+        if self._plan.mappings:
             self._run("queues", {mapping.spec.name: self._poller(mapping) for mapping in self._plan.mappings})
         folder = self._plan.base / self._plan.graph
         for function in self._pools:
@@ -173,7 +174,9 @@ class Attached:
         """Write down which queues there are, for `fnkit queues`."""
         assert self._claim is not None
         try:
-            write_registry(self._claim.folder, self._plan.mappings, self._plan.arguments, tuple(self._asynchronous))
+            unread = tuple(SourceMapping(spec, "") for spec in self._plan.unread)
+            mappings = (*self._plan.mappings, *unread)
+            write_registry(self._claim.folder, mappings, self._plan.arguments, tuple(self._asynchronous))
         except OSError as error:
             self._say(f"which queues there are cannot be written down: {error}")
 

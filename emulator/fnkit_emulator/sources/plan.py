@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fnkit.errors import EmulatorError, UsageError
 from fnkit.functions.queues.readers import SourceMapping, find_mappings
-from fnkit.functions.queues.spec import read_spec
+from fnkit.functions.queues.spec import QueueSpec, read_spec
 from fnkit.manifest import Flow, Manifest
 from fnkit_emulator.sources.mappings import check_readable
 
@@ -33,7 +33,7 @@ class SourcePlan:
     base: Path
     mappings: tuple[SourceMapping, ...] = ()
     arguments: Mapping[str, dict[str, object]] = field(default_factory=dict)
-    unread: tuple[str, ...] = ()
+    unread: tuple[QueueSpec, ...] = ()
 
     @property
     def has_queues(self) -> bool:
@@ -48,9 +48,10 @@ def plan_sources(manifest: Manifest, base: Path) -> SourcePlan:
     steps = manifest.spec.steps if isinstance(manifest.spec, Flow) else ()
     queues = [step for step in steps if step.kind == "queue"]
     read = {mapping.spec.name for mapping in mappings}
-    local = [step.name for step in queues if (spec := read_spec(step.name, step.args)[0]) is not None and spec.kind == "local"]
+    specs = [spec for step in queues if (spec := read_spec(step.name, step.args)[0]) is not None]
+    unread = tuple(spec for spec in specs if spec.kind == "local" and spec.name not in read)
     arguments = {step.name: dict(step.args) for step in queues}
-    return SourcePlan(manifest.name, base, mappings, arguments, tuple(name for name in local if name not in read))
+    return SourcePlan(manifest.name, base, mappings, arguments, unread)
 
 
 def places(plan: SourcePlan) -> dict[str, str]:

@@ -197,14 +197,19 @@ class LocalQueue:
             for id_, key, body, headers, sent, receives, reason in rows
         )
 
-    def bury(self, message: Message, reason: str, *, receives: int = 0) -> None:
+    def bury(self, message: Message, reason: str) -> None:
         """Store *message* as a dead letter at once: for what could not be processed elsewhere, in a topic or a stream."""
         row = self._row(message, self._clock())
         with self._transaction() as database:
             database.execute(
-                "INSERT INTO dead (id, key, body, headers, sent_at, receives, reason, died_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row, receives, reason, self._clock()),
+                "INSERT INTO dead (id, key, body, headers, sent_at, receives, reason, died_at) VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
+                (*row, reason, self._clock()),
             )
+
+    def bury_loan(self, receipt: str, reason: str) -> None:
+        """Make the message lent under *receipt* a dead letter at once, however often it was received."""
+        with self._transaction() as database:
+            self._bury(database, _LENT, _place(receipt), reason, self._clock())
 
     def forget_dead(self, count: int) -> int:
         """Remove the *count* oldest dead letters: those that `dead_letters(count)` returned. Returns how many there were."""

@@ -77,5 +77,11 @@ def open_sender(spec: QueueSpec, environ: Mapping[str, str]) -> V3ioSender:
         raise QueueError(
             f"nobody said where the V3IO service of '{spec.address}' is", where=f"queue '{spec.name}'", hint="set V3IO_API"
         )
-    client = v3io.dataplane.Client(endpoint=endpoint, access_key=environ.get("V3IO_ACCESS_KEY", ""), max_connections=1)
+    if not environ.get("V3IO_ACCESS_KEY"):
+        raise QueueError(
+            f"nobody said with which key the V3IO service of '{spec.address}' is used",
+            where=f"queue '{spec.name}'",
+            hint="set V3IO_ACCESS_KEY",
+        )
+    client = v3io.dataplane.Client(endpoint=endpoint, access_key=environ["V3IO_ACCESS_KEY"], max_connections=1)
     return V3ioSender(spec, client)
