@@ -63,7 +63,9 @@ def want(build: Build, account: Account, wishes: Wishes) -> Wanted:
         graph=manifest.name,
         stage=wishes.stage,
         tags=tags(manifest.name, wishes.stage),
-        role=None if wishes.role else WantedRole(role_name(prefix), role_policy(account, prefix, sources.statements)),
+        role=None
+        if wishes.role
+        else WantedRole(role_name(prefix), role_policy(account, prefix, (*sources.statements, *_objects(account, wishes)))),
         functions=functions,
         auth="NONE" if wishes.public else "AWS_IAM",
         mode="RESPONSE_STREAM" if _streams(manifest, wishes) else "BUFFERED",
@@ -83,10 +85,23 @@ def find_warnings(build: Build) -> tuple[str, ...]:
     )
 
 
+def _objects(account: Account, wishes: Wishes) -> Iterator[Mapping[str, object]]:
+    """Yield what the role needs to carry large events by the given bucket."""
+    if wishes.bucket:
+        actions = ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"]
+        yield {
+            "Effect": "Allow",
+            "Action": actions,
+            "Resource": [f"arn:{account.partition}:s3:::{wishes.bucket}/fnkit-objects/*"],
+        }
+
+
 def _function(manifest: Manifest, bundle: Bundle, prefix: str, wishes: Wishes, queues: Mapping[str, str]) -> WantedFunction:
     function = bundle.function
     others = tuple(sorted(other.name for other in manifest.functions if other.name != function.name))
     environment = {**function.environment, "FNKIT_FUNCTION_PREFIX": prefix}
+    if wishes.bucket:
+        environment["FNKIT_OBJECT_BUCKET"] = wishes.bucket  # for events that are too large to be sent from function to function
     if queues:
         environment["FNKIT_QUEUE_URLS"] = json.dumps(queues, sort_keys=True)
     if function.kind == "entry":

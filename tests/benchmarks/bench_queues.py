@@ -2,12 +2,14 @@
 
 Local queue: events per second that are sent, received and deleted, each durable when `send` returns, against plain SQLite inserts and
 deletes in the same journal mode, and against `persist-queue` and `litequeue` from PyPI, in an environment of their own. Kafka: through our
-sender and reader, against a bare confluent-kafka loop, over librdkafka's mock broker. All run interleaved; medians and ratios are shown.
+sender and reader, against a bare confluent-kafka loop, over librdkafka's mock broker. Hops: a request whose steps are fused, and one that calls
+two steps in another function, against a bare HTTP request. All run interleaved; medians and ratios are shown.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import sqlite3
 import statistics
@@ -16,15 +18,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from confluent_kafka import Consumer, Producer
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # started as a script
+
+from fnkit.bundle import build
 from fnkit.functions.queues.kafka import KafkaReader, KafkaSender
 from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.spec import read_spec
+from fnkit.manifest import Flow, Function, Manifest, Step
+from fnkit.project.loaded import Loaded
+from tests.fakes.emulator_process import emulator
 
+_PROJECT = Path(__file__).parents[1] / "projects" / "queues"
 BODY = json.dumps({"records": [{"int": 2, "x2": 4}], "text": "x" * 200}).encode()
 PEERS = ("persist-queue", "litequeue")
 PEER_SCRIPT = """
@@ -156,6 +167,48 @@ def kafka_bare(brokers: str) -> Callable[[int], float]:
         return rate
 
     return run
+
+
+def hops(rounds: int, requests: int) -> None:
+    """Show what a request costs through the emulator when its two steps are fused and when each has a function of its own.
+
+    The row to compare with is one HTTP request to the emulator itself, which runs no function.
+    """
+    steps = (Step("one", target="hops:Pass"), Step("two", target="hops:Pass", after=("one",), responder=True))
+    entry = Function(name="hops", kind="entry", module="hops", timeout_s=60)
+    manifest = Manifest(name="hops", spec=Flow(steps=steps), functions=(entry,))
+    times: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        urls = {}
+        for placement in ("fused", "step"):
+            built = Path(folder) / placement
+            build(Loaded(manifest, _PROJECT), built, placement=placement)
+            running = stack.enter_context(emulator(built, "--queue-dir", str(Path(folder) / "queues" / placement)))
+            urls[f"placement {placement}: {2 * (placement == 'step')} calls between functions"] = running.url
+            urls.setdefault("bare HTTP request", f"{running.url}_fnkit/health")
+        names = ["bare HTTP request", *(name for name in urls if name != "bare HTTP request")]
+        for _ in range(rounds):
+            for name in names:
+                times.setdefault(name, []).extend(_request_times(urls[name], requests))
+    print(f"\nHops: {rounds * requests} requests each, milliseconds")
+    base = statistics.median(times[names[0]])
+    for name in names:
+        median = statistics.median(times[name])
+        print(f"  {name:44} {median * 1000:10.2f}  {(median - base) * 1000:+6.2f} over a bare request")
+
+
+def _request_times(url: str, count: int) -> list[float]:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        connection.request("GET" if "health" in url else "POST", parts.path, None if "health" in url else b'"hello"')
+        connection.getresponse().read()
+        times.append(time.perf_counter() - start)
+    connection.close()
+    return times[1:]  # the first may start an environment
 
 
 def compare(title: str, runs: dict[str, Callable[[int], float]], count: int, rounds: int) -> None:

@@ -178,3 +178,13 @@ def test_one_queue_for_two_functions_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="functions keeper, other read the same queue 'jobs'"):
         prepare(fake_build(tmp_path, both), InMemoryCloud(), Wishes())
+
+
+def test_a_given_bucket_carries_events_that_are_too_large_to_send(tmp_path: Path) -> None:
+    cloud = InMemoryCloud()
+    prepared = prepare(fake_build(tmp_path, graph(queue("jobs"))), cloud, Wishes(bucket="ours"))
+    carry_out(prepared, cloud, Reports(lambda action: None, lambda name, sent, total: None))
+
+    environment = cloud.functions["orders-dev-orders"].latest.configuration.environment
+    assert environment["FNKIT_OBJECT_BUCKET"] == "ours"
+    assert "arn:aws:s3:::ours/fnkit-objects/*" in json.dumps(cloud.roles["orders-dev-role"].policy)
