@@ -2,8 +2,8 @@
 
 Local queue: events per second that are sent, received and deleted, each durable when `send` returns, against plain SQLite inserts and
 deletes in the same journal mode, and against `persist-queue` and `litequeue` from PyPI, in an environment of their own. Kafka: through our
-sender and reader, against a bare confluent-kafka loop, over librdkafka's mock broker. Hops: a request whose steps are fused, and one that calls
-two steps in another function, against a bare HTTP request. All run interleaved; medians and ratios are shown.
+sender and reader, against a bare confluent-kafka loop, over librdkafka's mock broker. Hops: a request whose steps are fused, and one that
+calls two steps in another function, against a bare HTTP request. All run interleaved; medians and ratios are shown.
 """
 
 from __future__ import annotations
