@@ -29,7 +29,12 @@ def explain(error: BaseException, path: Path) -> dict[str, str]:
         hint = 'put it under if __name__ == "__main__":'
         return _said("LoadError", f"it ends the process while it is loaded (exit code {error.code})", where, hint)
     hint = _import_hint(error, path) if isinstance(error, ImportError) else hint_of(error)
-    return _said("LoadError", f"{type(error).__name__}: {error}", where, hint or "it is raised while the file is imported")
+    return _said("LoadError", f"{type(error).__name__}: {error}", where, hint or _AT_IMPORT)
+
+
+_AT_IMPORT = (
+    'it is raised while the file is imported; what calls the graph, after fn.deploy(), belongs under if __name__ == "__main__":'
+)
 
 
 def _said(kind: str, message: str, where: str, hint: str) -> dict[str, str]:
