@@ -11,12 +11,13 @@ from pathlib import Path
 
 import fnkit
 from fnkit.bundle.imports import read_imports
-from fnkit.manifest import Manifest
+from fnkit.manifest import Flow, Manifest
 
 ALWAYS = ("engine", "functions", "manifest", "net", "runtime", "steps")
 TOPOLOGIES = ("gateway", "inference_graph", "serving")
 TOOLS = frozenset({"bundle", "cli", "deploy", "project"})
 _OF_TOPOLOGY = {"flow": (), "router": ("serving",), "inference_graph": ("inference_graph",), "gateway": ("gateway",)}
+QUEUES = "functions/queues"  # the part of functions that only graphs with queues need
 _LEFT_OUT = {".pyc", ".pyi", ".md", ".typed"}
 
 
@@ -27,6 +28,7 @@ def shipped_root() -> Path:
 
 def choose_packages(manifest: Manifest, used: Iterable[str]) -> tuple[str, ...]:
     """Return the subpackages of fnkit for *manifest*. *used*: dotted modules that user code, or a step's target, names."""
+    used = tuple(used)
     wanted = set(_OF_TOPOLOGY[manifest.topology])
     wanted |= {parts[1] for parts in (name.split(".") for name in used) if parts[0] == "fnkit" and len(parts) > 1}
     chosen: set[str] = set()
@@ -36,7 +38,13 @@ def choose_packages(manifest: Manifest, used: Iterable[str]) -> tuple[str, ...]:
         if package not in chosen:
             chosen.add(package)
             waiting += _topologies_imported_by(package)
+    if _has_queues(manifest) or any(name.startswith("fnkit.functions.queues") for name in used):
+        chosen.add(QUEUES)
     return tuple(sorted({*ALWAYS, *chosen}))
+
+
+def _has_queues(manifest: Manifest) -> bool:
+    return isinstance(manifest.spec, Flow) and any(step.kind == "queue" for step in manifest.spec.steps)
 
 
 @cache
@@ -46,6 +54,8 @@ def shipped_files(packages: tuple[str, ...]) -> tuple[str, ...]:
     names = ["fnkit/__init__.py", "fnkit/errors.py", "fnkit/records.py"]
     for package in packages:
         for path in (root / package).rglob("*"):
+            if package == "functions" and (root / QUEUES) in path.parents:
+                continue
             if path.is_file() and path.suffix not in _LEFT_OUT and not path.name.endswith(".schema.json"):
                 names.append(f"fnkit/{path.relative_to(root).as_posix()}")
     return tuple(sorted(names))

@@ -8,6 +8,7 @@ from json import dumps
 
 from fnkit.engine.event import Event
 from fnkit.engine.response import Head, WireResponse
+from fnkit.records import Protocol
 from fnkit.runtime.invocation import EMPTY_BODY, HTTP_INTEGRATION, Failure, Streamed, Whole
 from fnkit.runtime.protocol import PAYLOAD_LIMIT, prelude
 from fnkit.runtime.trigger import Trigger
@@ -118,12 +119,11 @@ def _text(body: bytes) -> str | None:
         return None
 
 
-class Failures:
+class Failures(Protocol):
     """Takes the failures that a client cannot be told about in full, for the function's log."""
 
     def report(self, failure: Failure) -> None:
         """Take one failure."""
-        raise NotImplementedError
 
 
 async def pieces(response: WireResponse, failures: Failures) -> AsyncIterator[bytes]:

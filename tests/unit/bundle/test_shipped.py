@@ -1,7 +1,7 @@
 import pytest
 
 from fnkit.bundle.shipped import ALWAYS, choose_packages, shipped_files
-from fnkit.manifest import Document, Flow, Manifest
+from fnkit.manifest import Document, Flow, Manifest, Step
 from fnkit.manifest.model import Topology
 
 
@@ -21,3 +21,13 @@ def test_no_tool_is_ever_shipped() -> None:
 
     assert not [name for name in names if name.startswith(("fnkit/project", "fnkit/bundle", "fnkit/deploy", "fnkit/cli"))]
     assert {"fnkit/__init__.py", "fnkit/errors.py", "fnkit/engine/__init__.py"} <= set(names)
+
+
+def test_only_a_graph_with_queues_brings_the_code_of_queues() -> None:
+    queue = Step("jobs", "queue", args={"path": ""})
+
+    without = shipped_files(choose_packages(Manifest("g", Flow(())), ()))
+    with_queue = shipped_files(choose_packages(Manifest("g", Flow((queue,))), ()))
+
+    assert set(with_queue) - set(without) == {name for name in with_queue if name.startswith("fnkit/functions/queues/")}
+    assert "fnkit/functions/queues/local.py" in with_queue
