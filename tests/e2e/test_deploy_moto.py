@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 import boto3
 import pytest
 from moto.awslambda_simple.models import lambda_simple_backends
-from moto.server import ThreadedMotoServer
 
 from fnkit.bundle import Build, build, read_bundles
 from fnkit.bundle.model import MAX_DIRECT_UPLOAD
@@ -25,6 +23,7 @@ from fnkit.deploy.session import Session
 from fnkit.manifest import Flow, Function, Manifest, Step
 from fnkit.project.loaded import Loaded
 from tests.fakes.builds import with_size
+from tests.fakes.moto_cloud import moto_cloud, reset
 
 REGION = "eu-central-1"
 APP = "class Greet:\n    def do(self, x):\n        return 'hello'\n"
@@ -53,18 +52,13 @@ SHOUT = "class Shout:\n    def do(self, x):\n        return str(x).upper()\n"
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_cloud() as url:
+        yield url
 
 
 @pytest.fixture
 def endpoint(moto: str) -> str:
-    for path, body in (("reset", b""), ("config", b'{"lambda": {"use_docker": false}}')):
-        request = urllib.request.Request(f"{moto}/moto-api/{path}", body, {"Content-Type": "application/json"}, method="POST")
-        urllib.request.urlopen(request).close()
+    reset(moto)
     return moto
 
 

@@ -6,15 +6,14 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from tests.fakes.moto_cloud import moto_cloud
 from tests.fakes.queue_load import build_orders
 
 REGION = "eu-central-1"
@@ -22,15 +21,8 @@ REGION = "eu-central-1"
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    request = urllib.request.Request(f"{url}/moto-api/config", b'{"lambda": {"use_docker": false}}', method="POST")
-    request.add_header("Content-Type", "application/json")
-    urllib.request.urlopen(request).close()
-    yield url
-    server.stop()
+    with moto_cloud() as url:
+        yield url
 
 
 def client(service: str, endpoint: str) -> Any:  # boto3 has no types

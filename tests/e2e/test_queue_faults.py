@@ -9,9 +9,9 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.fakes.kafka_broker import Gate, create_topic, kafka_broker
+from tests.fakes.moto_cloud import moto_cloud
 from tests.fakes.queue_load import Host, Load, build_orders, duplicates, hosted, lost, out_of_order, wait_until
 
 COUNTS = [1000, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
@@ -82,11 +82,8 @@ def test_kafka_loses_nothing_when_connections_break_and_readers_are_killed(
 @pytest.fixture
 def cloud() -> Iterator[str]:
     """moto's server, as an endpoint."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_cloud() as url:
+        yield url
 
 
 def client(service: str, endpoint: str) -> Any:  # boto3 has no types

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from fnkit.engine import drive
 from fnkit.errors import InvokeError
@@ -15,20 +14,17 @@ from fnkit.functions.envelope import reference_of, render_reference
 from fnkit.functions.objects import FolderStore, ObjectStore, open_store
 from fnkit.net.blocking import connector
 from fnkit.net.client import Client
+from tests.fakes.moto_cloud import moto_cloud
 
 DATA = b"\x00payload" * 1000
 
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    boto3.client("s3", region_name="us-east-1", endpoint_url=url, **keys).create_bucket(Bucket="large")
-    yield url
-    server.stop()
+    with moto_cloud() as url:
+        boto3.client("s3", region_name="us-east-1", endpoint_url=url, **keys).create_bucket(Bucket="large")
+        yield url
 
 
 @pytest.fixture

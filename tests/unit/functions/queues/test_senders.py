@@ -10,7 +10,6 @@ from typing import Any
 import boto3
 import pytest
 from confluent_kafka import Producer
-from moto.server import ThreadedMotoServer
 
 from fnkit.functions.queues.kafka import KafkaReader
 from fnkit.functions.queues.kafka_record import Record
@@ -19,6 +18,7 @@ from fnkit.functions.queues.local import LocalQueue, QueueError
 from fnkit.functions.queues.message import Message, encode_body
 from fnkit.functions.queues.senders import open_sender
 from fnkit.functions.queues.spec import QueueSpec, read_spec
+from tests.fakes.moto_cloud import moto_cloud
 
 
 def spec_of(**args: object) -> QueueSpec:
@@ -37,11 +37,8 @@ def brokers() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_cloud() as url:
+        yield url
 
 
 @pytest.fixture
