@@ -8,7 +8,7 @@ equality, hash, order of fields in `repr`, no assignment. `dataclasses.fields`, 
 
 from __future__ import annotations
 
-__all__ = ["Protocol", "cast", "field", "record", "replace"]
+__all__ = ["ByFields", "Protocol", "cast", "field", "record", "replace"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,3 +138,22 @@ else:
     def __setstate__(self, state):
         for name, value in zip(self.__match_args__, state, strict=True):
             object.__setattr__(self, name, value)
+
+
+class ByFields:
+    """The base of values that are made by the thousand: a plain `__init__` of their own, compared and printed by their `__slots__`."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def _fields(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, ByFields) and other._fields() == self._fields()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._fields()))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({fields})"

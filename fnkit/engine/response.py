@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from importlib import import_module
 
 from fnkit.errors import StreamingError
+from fnkit.records import ByFields
 
 
 class Response:
@@ -44,26 +45,7 @@ class Response:
     __hash__ = None  # type: ignore[assignment]  # a response can be changed, so it has no hash
 
 
-class _Frame:
-    """What all frames share: they compare and print by their fields."""
-
-    __slots__: tuple[str, ...] = ()
-
-    def _fields(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, _Frame) and other._fields() == self._fields()
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self._fields()))
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
-        return f"{type(self).__name__}({fields})"
-
-
-class Head(_Frame):
+class Head(ByFields):
     """The first frame: status, headers and cookies (whole `Set-Cookie` values)."""
 
     __slots__ = ("cookies", "headers", "status")
@@ -74,7 +56,7 @@ class Head(_Frame):
         self.cookies = cookies
 
 
-class Chunk(_Frame):
+class Chunk(ByFields):
     """Some bytes of the body; never empty."""
 
     __slots__ = ("data",)
@@ -83,13 +65,13 @@ class Chunk(_Frame):
         self.data = data
 
 
-class End(_Frame):
+class End(ByFields):
     """The body is complete."""
 
     __slots__ = ()
 
 
-class Fault(_Frame):
+class Fault(ByFields):
     """The body broke off: the class of the error, its message, and the traceback as text."""
 
     __slots__ = ("error_type", "message", "stack")

@@ -20,6 +20,7 @@ from json import dumps, loads
 from struct import Struct
 
 from fnkit.errors import InvokeError
+from fnkit.records import ByFields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,26 +32,7 @@ _ALL = 0xFFFF
 FRAME_LIMIT = 256 * 1024 * 1024
 
 
-class _Frame:
-    """What all frames share. They are not dataclasses: making those costs a function more time at its start than all of this module."""
-
-    __slots__: tuple[str, ...] = ()
-
-    def _fields(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, _Frame) and other._fields() == self._fields()
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self._fields()))
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
-        return f"{type(self).__name__}({fields})"
-
-
-class StepHead(_Frame):
+class StepHead(ByFields):
     """The beginning of an answer. *response*: the status, content type and headers of a `Response` whose body is streamed."""
 
     __slots__ = ("many", "response", "streaming")
@@ -61,7 +43,7 @@ class StepHead(_Frame):
         self.response = response
 
 
-class StepChunk(_Frame):
+class StepChunk(ByFields):
     """A value, as bytes of the codec, for the steps in *outlets*; None means all next steps, `()` none."""
 
     __slots__ = ("body", "outlets")
@@ -71,13 +53,13 @@ class StepChunk(_Frame):
         self.outlets = outlets
 
 
-class StepEnd(_Frame):
+class StepEnd(ByFields):
     """The step is done."""
 
     __slots__ = ()
 
 
-class StepFault(_Frame):
+class StepFault(ByFields):
     """The step failed with an exception of the type *type*, such as `ValueError`."""
 
     __slots__ = ("message", "stack", "type")
