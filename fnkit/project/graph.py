@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fnkit.errors import GraphError, MLRunInvalidArgumentError
 from fnkit.manifest import Engine
 from fnkit.manifest.spelling import did_you_mean
 from fnkit.project.steps import GraphStep, Handler, Names, as_names, make_step
+from fnkit.project.written import WrittenGraph
 from fnkit.serving.authoring import RUNNER, SharedModels, adopt
 
 if TYPE_CHECKING:
     from fnkit.project.function import ServingFunction
-    from fnkit.project.mock import MockServer
 
 DEFAULT_MAX_ITERATIONS = 100
 
 
-class FlowGraph:
+class FlowGraph(WrittenGraph):
     """The steps of a flow in the order of their definition, and what holds for all of them."""
 
     kind = "flow"
@@ -298,14 +297,6 @@ class FlowGraph:
         for name in list(steps or self.steps):
             del self[name]
 
-    def plot(self, filename: str | None = None, format: str | None = None, **options: object) -> object:
-        """Draw the graph; see `fnkit.project.plot`. A *filename* writes it, its suffix chooses the format."""
-        return self._function.plot(filename, format, **options)
-
-    def to_mock_server(self, **options: object) -> MockServer:
-        """Return a server that runs this graph in this process; see `ServingFunction.to_mock_server`."""
-        return self._function.to_mock_server(**options)  # type: ignore[arg-type]  # the same options, passed on
-
     def to_dict(self) -> dict[str, object]:
         """Return the graph as it was written, under MLRun's keys."""
         said: dict[str, object] = {
@@ -317,11 +308,6 @@ class FlowGraph:
             "max_iterations": self.max_iterations,
         }
         return {key: value for key, value in said.items() if value or key == "steps"}
-
-    def to_yaml(self) -> str:
-        """Return `to_dict()` as YAML."""
-        text: str = import_module("yaml").safe_dump(self.to_dict(), sort_keys=False)
-        return text
 
     def _resolve_previous(self, after: tuple[str, ...]) -> tuple[str, ...]:
         names = []

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fnkit.errors import GraphError, MLRunInvalidArgumentError
 from fnkit.manifest.spelling import did_you_mean
 from fnkit.project.steps import Handler, RouteDraft, name_of
+from fnkit.project.written import WrittenGraph
 
 if TYPE_CHECKING:
     from fnkit.project.function import ServingFunction
-    from fnkit.project.mock import MockServer
 
 MAX_ROUTES = 5000
 DEFAULT_ROUTER = "ModelRouter"
 
 
-class RouterGraph:
+class RouterGraph(WrittenGraph):
     """The router of a function: its class, its arguments, and its routes in the order they were added."""
 
     kind = "router"
@@ -89,14 +88,6 @@ class RouterGraph:
 
     add_step = to
 
-    def plot(self, filename: str | None = None, format: str | None = None, **options: object) -> object:
-        """Draw the router and its routes; see `fnkit.project.plot`."""
-        return self._function.plot(filename, format, **options)
-
-    def to_mock_server(self, **options: object) -> MockServer:
-        """Return a server that runs this graph in this process; see `ServingFunction.to_mock_server`."""
-        return self._function.to_mock_server(**options)  # type: ignore[arg-type]  # the same options, passed on
-
     def to_dict(self) -> dict[str, object]:
         """Return the graph as it was written, under MLRun's keys."""
         said: dict[str, object] = {
@@ -106,8 +97,3 @@ class RouterGraph:
             "routes": {key: route.to_dict() for key, route in self.routes.items()},
         }
         return {key: value for key, value in said.items() if value or key == "routes"}
-
-    def to_yaml(self) -> str:
-        """Return `to_dict()` as YAML."""
-        text: str = import_module("yaml").safe_dump(self.to_dict(), sort_keys=False)
-        return text
