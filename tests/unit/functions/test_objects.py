@@ -62,6 +62,9 @@ def test_removing_twice_is_no_error(store: ObjectStore) -> None:
 
     drive(store.remove(key))
 
+    with pytest.raises(InvokeError):
+        drive(store.get(key))
+
 
 def test_a_key_that_leads_elsewhere_is_refused(store: ObjectStore) -> None:
     with pytest.raises(InvokeError, match="is no key"):
