@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.e2e.emulator_builds import build_graph
-from tests.fakes.emulator_process import PATIENCE_S, REPOSITORY, EmulatorProcess, emulator, start, wait_until_gone
+from tests.fakes.emulator_process import PATIENCE_S, REPOSITORY, EmulatorProcess, emulator, start, wait_until_gone, watched
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +266,7 @@ def test_it_listens_on_the_other_loopback_address_too(built: Path) -> None:
 
 def test_a_terminal_that_goes_away_ends_the_emulator(built: Path) -> None:
     process = start(built)
-    with emulator_of(process) as running:
+    with watched(process) as running:
         pids = running.pids
         process.send_signal(signal.SIGHUP)
 
@@ -278,7 +277,7 @@ def test_a_terminal_that_goes_away_ends_the_emulator(built: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_requests_in_flight_finish_before_the_end(built: Path, tmp_path: Path, number: signal.Signals) -> None:
     process = start(built)
-    with emulator_of(process) as running, ThreadPoolExecutor(1) as pool:
+    with watched(process) as running, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(post, running.url, {"do": "sleep", "seconds": 1, "name": "kept"})
         pid = _wait_for_an_event(running)
         pids = running.pids
@@ -292,7 +291,7 @@ def test_requests_in_flight_finish_before_the_end(built: Path, tmp_path: Path, n
 
 def test_functions_still_reach_each_other_while_the_last_requests_finish(tmp_path: Path) -> None:
     process = start(build_graph(tmp_path, "Stream", placement="step"))
-    with emulator_of(process) as running:
+    with watched(process) as running:
         body = {"chunks": 4, "pause": 0.3}
         with requests.post(running.url, json=body, stream=True, timeout=20) as response:
             chunks = response.iter_content(None)
@@ -306,7 +305,7 @@ def test_functions_still_reach_each_other_while_the_last_requests_finish(tmp_pat
 
 def test_a_second_ctrl_c_does_not_wait(built: Path) -> None:
     process = start(built)
-    with emulator_of(process) as running, ThreadPoolExecutor(1) as pool:
+    with watched(process) as running, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(post, running.url, {"do": "sleep", "seconds": 1.9})
         _wait_for_an_event(running)
         pids = running.pids
@@ -324,7 +323,7 @@ def test_a_second_ctrl_c_does_not_wait(built: Path) -> None:
 
 def test_draining_has_an_end(built: Path) -> None:
     process = start(built, "--drain", "0.3")
-    with emulator_of(process) as running, ThreadPoolExecutor(1) as pool:
+    with watched(process) as running, ThreadPoolExecutor(1) as pool:
         pool.submit(post, running.url, {"do": "sleep", "seconds": 1.9})
         _wait_for_an_event(running)
         pids = running.pids
@@ -336,7 +335,7 @@ def test_draining_has_an_end(built: Path) -> None:
 
 def test_nothing_outlives_an_emulator_that_is_killed(built: Path) -> None:
     process = start(built)
-    with emulator_of(process) as running, ThreadPoolExecutor(1) as pool:
+    with watched(process) as running, ThreadPoolExecutor(1) as pool:
         pool.submit(post, running.url, {"do": "sleep", "seconds": 1.9})
         pid = _wait_for_an_event(running)
         pids = running.pids
@@ -350,7 +349,7 @@ def test_nothing_outlives_an_emulator_that_is_killed(built: Path) -> None:
 
 def test_the_emulator_ends_with_its_standard_input(built: Path) -> None:
     process = start(built, "--exit-with-stdin")
-    with emulator_of(process) as running:
+    with watched(process) as running:
         pids = running.pids
         assert process.stdin is not None
         process.stdin.close()
@@ -377,31 +376,13 @@ def test_requests_are_answered_when_nobody_reads_the_output_any_more(built: Path
 
 def test_a_server_process_that_dies_ends_the_emulator_with_an_error(built: Path) -> None:
     process = start(built)
-    with emulator_of(process) as running:
+    with watched(process) as running:
         pids = running.pids
         os.kill(pids[1], signal.SIGKILL)
 
         assert process.wait(PATIENCE_S) == 1
         assert running.wait_for(lambda event: event["event"] == "error")["type"] == "EmulatorError"
         wait_until_gone(pids)
-
-
-class emulator_of:
-    """The started *process* as an EmulatorProcess that is cleaned up in any case, and may end by itself."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def __enter__(self) -> EmulatorProcess:
-        return EmulatorProcess(self._process)
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                threading.Thread(target=stream.close, daemon=True).start()
 
 
 def _wait_for_an_event(running: EmulatorProcess) -> int:

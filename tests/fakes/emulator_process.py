@@ -27,7 +27,8 @@ class EmulatorProcess:
         self.process = process
         self.events: list[dict[str, Any]] = []
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.ready = self.wait_for(lambda event: event["event"] == "ready")
         self.url: str = self.ready["url"]
         self.functions: dict[str, str] = self.ready["functions"]
@@ -64,30 +65,45 @@ class EmulatorProcess:
             lambda event: event["event"] == "invocation" and all(event.get(name) == value for name, value in fields.items())
         )
 
+    def close(self) -> None:
+        """Wait for an ended emulator and for all who write where it did: its environments end with it. Then close the pipes."""
+        self.process.wait()
+        self._reader.join(PATIENCE_S)
+        assert not self._reader.is_alive(), "a process of an ended emulator is still there"
+        _close_pipes(self.process)
+
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._lines.put(json.loads(line))
+            if line.endswith("\n"):  # not the beginning of a line that a killed process had no time to end
+                self._lines.put(json.loads(line))
         self._lines.put(None)
 
 
 @contextmanager
 def emulator(target: str | Path, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[EmulatorProcess]:
     """Run the emulator over *target* on a free port; it is ended with SIGTERM, and its exit code must be 0 then."""
-    process = start(target, *options, environ=environ)
+    with watched(start(target, *options, environ=environ)) as running:
+        yield running
+        if running.process.poll() is None:
+            running.process.send_signal(signal.SIGTERM)
+            assert running.process.wait(PATIENCE_S) == 0
+
+
+@contextmanager
+def watched(process: subprocess.Popen[str]) -> Iterator[EmulatorProcess]:
+    """Wait until the started *process* is ready; it may end by itself, and is killed in the end if it has not."""
+    running: EmulatorProcess | None = None
     try:
         running = EmulatorProcess(process)
         yield running
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE_S) == 0
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        process.kill()
         process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
+        if running is None:
+            _close_pipes(process)
+        else:
+            running.close()
 
 
 def start(target: str | Path, *options: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -102,6 +118,12 @@ def start(target: str | Path, *options: str, environ: Mapping[str, str] | None =
         env={**os.environ, **(environ or {})},
         start_new_session=True,
     )
+
+
+def _close_pipes(process: subprocess.Popen[str]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
 
 
 def wait_until_gone(pids: list[int]) -> None:

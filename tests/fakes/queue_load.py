@@ -69,15 +69,14 @@ class Host:
         """Kill the emulator, as a power button does."""
         assert self.running is not None
         self.running.process.send_signal(signal.SIGKILL)
-        self.running.process.wait()
-        self._close()
+        self.running.close()
 
     def stop(self) -> None:
         assert self.running is not None
         if self.running.process.poll() is None:
             self.running.process.send_signal(signal.SIGTERM)
         assert self.running.process.wait(60) == 0
-        self._close()
+        self.running.close()
 
     def post(self, body: object) -> int:
         """Send one event and return the status; OSError or HTTPException if nobody said what became of it."""
@@ -106,12 +105,6 @@ class Host:
         finally:
             queue.close()
 
-    def _close(self) -> None:
-        assert self.running is not None
-        for stream in (self.running.process.stdin, self.running.process.stdout):
-            if stream is not None:
-                stream.close()
-
 
 @contextmanager
 def hosted(target: Path, folder: Path, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[Host]:
@@ -125,7 +118,7 @@ def hosted(target: Path, folder: Path, *options: str, environ: Mapping[str, str]
         assert host.running is not None
         with suppress(ProcessLookupError):
             host.running.process.kill()
-        host.running.process.wait()
+        host.running.close()
 
 
 @dataclass(slots=True)
