@@ -3,7 +3,7 @@
 The path chooses the kind::
 
     ""  "orders"  local://orders          the local queue; on AWS an SQS queue that the deployer makes
-    kafka://broker:9092/topic             Kafka; also a bare topic together with kafka_brokers=
+    kafka://broker:9092/topic             Kafka; also a bare topic together with kafka_brokers= or cluster=
     sqs://name  https://sqs.../id/name    an SQS queue that exists
     kinesis://stream                      a Kinesis stream
     v3io://container/path                 a V3IO stream
@@ -15,14 +15,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from fnkit.functions.queues.access import Access, find_misplaced, read_access
 from fnkit.functions.queues.message import Retention
-from fnkit.records import field, record
+from fnkit.functions.queues.trigger_args import read_trigger
+from fnkit.manifest.spelling import did_you_mean
+from fnkit.records import field, record, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal
 
     QueueKind = Literal["local", "kafka", "sqs", "kinesis", "v3io", "dummy"]
+    Starting = Literal["earliest", "latest"]
 
 _SCHEMES: Mapping[str, QueueKind] = {
     "local": "local",
@@ -36,7 +40,8 @@ _SCHEMES: Mapping[str, QueueKind] = {
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _KNOWN = frozenset(
     "path shards retention_in_hours trigger_args full_event kafka_brokers kafka_bootstrap_servers group sharding_func"
-    " kafka_producer_options visibility_timeout max_receives batch_size batch_window max_concurrency".split()
+    " kafka_producer_options visibility_timeout max_receives batch_size batch_window max_concurrency"
+    " cluster credentials security_protocol sasl_mechanism".split()
 )
 
 
@@ -47,6 +52,9 @@ class QueueSpec:
     *address* is the queue's name, topic, stream or URL; *brokers* are `host:port` (Kafka only).
     *sharding* chooses the key of a message: the name of a field of the body, a fixed partition, or `""` for the event's own key.
     *batch_size* and *batch_window_s* bound what one invocation receives; *max_concurrency* how many run at once.
+    For Kafka: *cluster* is the ARN of an Amazon MSK cluster, which knows its brokers; *credentials* the name of an environment variable
+    that holds them; with it *security_protocol* and *sasl_mechanism* are never `""`; *producer_options* have librdkafka's names;
+    *starting* says where a group begins that has committed nothing yet.
     """
 
     name: str
@@ -62,6 +70,11 @@ class QueueSpec:
     batch_window_s: float = 0.0
     max_concurrency: int = 4
     producer_options: Mapping[str, object] = field(default_factory=dict)
+    cluster: str = ""
+    credentials: str = ""
+    security_protocol: str = ""
+    sasl_mechanism: str = ""
+    starting: Starting = "earliest"
 
 
 def read_spec(name: str, args: Mapping[str, object]) -> tuple[QueueSpec | None, tuple[str, ...]]:
@@ -69,23 +82,39 @@ def read_spec(name: str, args: Mapping[str, object]) -> tuple[QueueSpec | None, 
 
     Returns the spec and no problems, or None and every problem as a sentence.
     """
-    problems = [f"unknown argument '{key}'; a queue takes {', '.join(sorted(_KNOWN))}" for key in sorted(set(args) - _KNOWN)]
+    problems = [f"unknown argument '{key}'; {did_you_mean(key, sorted(_KNOWN))}" for key in sorted(set(args) - _KNOWN)]
     if "path" not in args:
         problems.append("path=<stream path or None> must be specified for queues")
     path = args.get("path") or ""
     if not isinstance(path, str):
         problems.append(f"path must be a string, not {type(path).__name__}")
         path = ""
-    brokers = _brokers(args, problems)
-    kind, address, brokers = _locate(name, path, brokers, problems)
-    numbers = {key: _number(args, key, low, problems) for key, low in _NUMBERS.items()}
+    access = read_access(args, problems)
+    kind, address, brokers = _locate(name, path, _brokers(args, problems), problems, clustered=bool(args.get("cluster")))
+    if kind != "kafka":
+        problems += find_misplaced(args, kind)
+    trigger = read_trigger(args.get("trigger_args"), problems)
+    numbers = {key: _number({**trigger, **args}, key, low, problems) for key, low in _NUMBERS.items()}
     if problems:
         return None, tuple(problems)
-    return _spec(name, args, kind, address, brokers, numbers), ()
+    spec = _spec(name, args, kind, address, brokers, numbers)
+    return _with(spec, access, "latest" if trigger.get("starting") == "latest" else "earliest"), ()
 
 
 _NUMBERS = {"shards": 1, "retention_in_hours": 0, "visibility_timeout": 0, "max_receives": 1, "batch_size": 1, "batch_window": 0,
             "max_concurrency": 1}  # fmt: skip
+
+
+def _with(spec: QueueSpec, access: Access, starting: Starting) -> QueueSpec:
+    return replace(
+        spec,
+        cluster=access.cluster,
+        credentials=access.credentials,
+        security_protocol=access.security_protocol,
+        sasl_mechanism=access.sasl_mechanism,
+        producer_options=access.options,
+        starting=starting,
+    )
 
 
 def _spec(
@@ -102,7 +131,7 @@ def _spec(
         max_receives=int(_or(numbers["max_receives"], 3)),
         retention_s=hours * 3600 if hours else None,
     )
-    full_event, sharding, options = args.get("full_event"), args.get("sharding_func"), args.get("kafka_producer_options")
+    full_event, sharding = args.get("full_event"), args.get("sharding_func")
     return QueueSpec(
         name=name,
         kind=kind,
@@ -116,7 +145,6 @@ def _spec(
         batch_size=int(_or(numbers["batch_size"], 10)),
         batch_window_s=_or(numbers["batch_window"], 0.0),
         max_concurrency=int(_or(numbers["max_concurrency"], 4)),
-        producer_options=options if isinstance(options, Mapping) else {},
     )
 
 
@@ -133,12 +161,14 @@ def _brokers(args: Mapping[str, object], problems: list[str]) -> tuple[str, ...]
     return tuple(part.strip() for part in parts if part.strip())
 
 
-def _locate(name: str, path: str, brokers: tuple[str, ...], problems: list[str]) -> tuple[QueueKind, str, tuple[str, ...]]:
+def _locate(
+    name: str, path: str, brokers: tuple[str, ...], problems: list[str], *, clustered: bool
+) -> tuple[QueueKind, str, tuple[str, ...]]:
     scheme, separator, rest = path.partition("://")
     if separator and scheme in ("http", "https") and (".queue." in rest or "sqs" in rest.split("/", 1)[0]):
         return "sqs", path, ()
     if not separator:
-        return ("kafka", path or name, brokers) if brokers else ("local", queue_name(path or name), ())
+        return ("kafka", path or name, brokers) if brokers or clustered else ("local", queue_name(path or name), ())
     if scheme not in _SCHEMES:
         problems.append(
             f"path '{path}' has an unknown scheme; a queue is one of {', '.join(f'{known}://' for known in _SCHEMES)}"
@@ -146,7 +176,7 @@ def _locate(name: str, path: str, brokers: tuple[str, ...], problems: list[str])
         return "local", "", ()
     kind = _SCHEMES[scheme]
     if kind == "kafka":
-        return _locate_kafka(path, rest, brokers, problems)
+        return _locate_kafka(path, rest, brokers, problems, clustered=clustered)
     if kind == "local":
         return kind, queue_name(rest or name), ()
     if kind == "v3io":
@@ -156,14 +186,16 @@ def _locate(name: str, path: str, brokers: tuple[str, ...], problems: list[str])
     return kind, rest, ()
 
 
-def _locate_kafka(path: str, rest: str, brokers: tuple[str, ...], problems: list[str]) -> tuple[QueueKind, str, tuple[str, ...]]:
+def _locate_kafka(
+    path: str, rest: str, brokers: tuple[str, ...], problems: list[str], *, clustered: bool
+) -> tuple[QueueKind, str, tuple[str, ...]]:
     host, slash, topic = rest.partition("/")
     if not slash:
-        host, topic = ("", rest) if brokers else (rest, "")
+        host, topic = ("", rest) if brokers or clustered else (rest, "")
     found = tuple(part for part in host.split(",") if part) or brokers
     if not topic:
         problems.append(f"path '{path}' names no topic; write kafka://broker:9092/topic")
-    if not found:
+    if not found and not clustered:
         problems.append(f"path '{path}' names no broker; write kafka://broker:9092/topic, or add kafka_brokers=")
     return "kafka", topic, found
 
