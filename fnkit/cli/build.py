@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import click
@@ -10,11 +11,9 @@ from fnkit.bundle import Build, Options, build
 from fnkit.bundle.platforms import NAMES
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
-from fnkit.deploy.kserve import write_export
+from fnkit.deploy.export import Exported, Order
+from fnkit.deploy.exporters import EXPORTERS
 from fnkit.errors import UsageError
-from fnkit.functions.services import code_services
-from fnkit.manifest import Document
-from fnkit.project import Loaded, load
 
 
 @click.command("build")
@@ -34,10 +33,11 @@ from fnkit.project import Loaded, load
 @click.option(
     "--target",
     "kind",
-    type=click.Choice(["aws", "kserve"]),
+    type=click.Choice(["aws", *EXPORTERS]),
     default="aws",
     show_default=True,
-    help="aws: bundles for Lambda and the emulator; kserve: documents for a cluster, and a bundle per service.",
+    help="; ".join(("aws: bundles for Lambda and the emulator", *(f"{word}: {one.says}" for word, one in EXPORTERS.items())))
+    + ".",
 )
 @click.option(
     "--image",
@@ -70,57 +70,44 @@ def command(
     --target kserve writes kserve.yaml instead, the InferenceGraph and a Service for each of its step classes, and a folder with the
     bundle of each service, to build its image of.
     """
-    if kind == "kserve":
-        _refuse_unfit(placement=placement, python=python, platform=platform, refresh=refresh)
-        export(console, target, Path(out), image=image or "{name}:latest", knative=not no_knative)
+    options = Options(placement or "", python, platform or "", refresh=refresh)
+    given: dict[str, str | bool] = {"image": image, "no_knative": no_knative}
+    if kind == "aws":
+        _refuse_unfit(kind, given, frozenset())
+        built = build(target, Path(out), options=options, report=console.say)
+        show_warnings(console, built)
+        show_bundles(console, built, Path(out))
         return
-    _refuse_unfit_for_aws(image=image, no_knative=no_knative)
-    options = Options(python=python, platform=platform or "", refresh=refresh)
-    built = build(target, Path(out), placement=placement, options=options, report=console.say)
-    show_warnings(console, built)
-    show_bundles(console, built, Path(out))
+    exporter = EXPORTERS[kind]
+    of_build = {"placement": placement, "python": python, "platform": platform, "refresh": refresh}
+    _refuse_unfit(kind, {**of_build, **given}, exporter.takes)
+    show_exported(console, exporter.export(Order(target, Path(out), options, given, console.say)))
 
 
-def export(console: Console, target: str, out: Path, *, image: str, knative: bool) -> None:
-    """Write what puts the InferenceGraph *target* on a cluster; *image* names images by `{name}`."""
-    loaded = load(target)
-    services = _services_of(loaded)
-    if len(services) > 1 and "{name}" not in image:
-        raise UsageError(
-            f"{image!r} would be the image of {len(services)} services: {', '.join(services)}",
-            where="--image",
-            hint="write {name} where the name of the service goes: --image registry.example/{name}:1",
-        )
-
-    def named(name: str) -> str:
-        return image.replace("{name}", name)
-
-    documents, *folders = write_export(loaded, out, image=named, knative=knative, report=console.say)
-    rows = []
-    for folder in folders:
-        console.event(event="service", service=folder.name, image=named(folder.name), folder=str(folder))
-        rows.append((folder.name, named(folder.name), str(folder)))
-    if rows:
-        console.table(("SERVICE", "IMAGE", "BUNDLE"), rows)
-    console.result(f"kubectl apply -f {documents}", event="exported", graph=loaded.manifest.name, documents=str(documents))
+def _refuse_unfit(kind: str, given: Mapping[str, object], takes: Container[str]) -> None:
+    """Refuse what was given and makes no difference to --target *kind*."""
+    for name, value in given.items():
+        if value and name not in takes:
+            where = f"--{name.replace('_', '-')}"
+            fitting = [word for word, exporter in EXPORTERS.items() if name in exporter.takes]
+            if kind != "aws" or not fitting:
+                raise UsageError(f"does not go with --target {kind}", where=where, hint="leave it out")
+            words = " or ".join(fitting)
+            raise UsageError(f"goes with --target {words} only", where=where, hint=f"add --target {fitting[0]}")
 
 
-def _services_of(loaded: Loaded) -> tuple[str, ...]:
-    spec = loaded.manifest.spec
-    return tuple(code_services(spec.spec)) if isinstance(spec, Document) else ()
-
-
-def _refuse_unfit(**options: object) -> None:
-    for name, value in options.items():
-        if value:
-            hint = "leave it out: a service is one function, with the Python and the platform of the settings"
-            raise UsageError("does not go with --target kserve", where=f"--{name}", hint=hint)
-
-
-def _refuse_unfit_for_aws(**options: object) -> None:
-    for name, value in options.items():
-        if value:
-            raise UsageError("goes with --target kserve only", where=f"--{name.replace('_', '-')}", hint="add --target kserve")
+def show_exported(console: Console, exported: Exported) -> None:
+    """Show what was written for another system, and what to run next."""
+    for warning in exported.warnings:
+        console.say(f"warning: {warning}")
+        console.event(event="warning", message=warning)
+    for event in exported.events:
+        console.event(**event)
+    if exported.rows:
+        console.table(exported.heading, exported.rows)
+    console.result(
+        "\n".join(exported.commands), event="exported", graph=exported.graph, commands=list(exported.commands), **exported.files
+    )
 
 
 def show_bundles(console: Console, built: Build, out: Path) -> None:

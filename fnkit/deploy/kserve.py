@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING
 import yaml
 
 from fnkit.bundle import build
-from fnkit.errors import DeployError, ProblemsError
+from fnkit.deploy.export import Exported, Exporter, Order
+from fnkit.errors import DeployError, ProblemsError, UsageError
+from fnkit.functions.services import code_services
 from fnkit.inference_graph.decode import read_graph
 from fnkit.inference_graph.encode import to_document
 from fnkit.inference_graph.spec import ROOT, ROUTER_TYPES, Extensions, InferenceGraph, Node, Step
 from fnkit.inference_graph.webhook import find_refusals
 from fnkit.manifest import Document as ManifestDocument
 from fnkit.manifest import Manifest
+from fnkit.project import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -229,3 +232,44 @@ def _container(function: ServedFunction) -> Document:
     if function.environment:
         container["env"] = [{"name": name, "value": value} for name, value in sorted(function.environment.items())]
     return container
+
+
+def export_order(order: Order) -> Exported:
+    """Write what puts the InferenceGraph of *order* on a cluster; `--image` names the images by `{name}`."""
+    loaded = load(order.target)
+    image = order.text("image", "{name}:latest")
+    _check_image(image, _services_of(loaded))
+
+    def named(name: str) -> str:
+        return image.replace("{name}", name)
+
+    documents, *folders = write_export(
+        loaded, order.out, image=named, knative=not order.given.get("no_knative"), report=order.report
+    )
+    return Exported(
+        loaded.manifest.name,
+        ("SERVICE", "IMAGE", "BUNDLE"),
+        tuple((folder.name, named(folder.name), str(folder)) for folder in folders),
+        tuple(
+            {"event": "service", "service": folder.name, "image": named(folder.name), "folder": str(folder)} for folder in folders
+        ),
+        {"documents": str(documents)},
+        (f"kubectl apply -f {documents}",),
+    )
+
+
+def _services_of(loaded: Loaded) -> tuple[str, ...]:
+    spec = loaded.manifest.spec
+    return tuple(code_services(spec.spec)) if isinstance(spec, ManifestDocument) else ()
+
+
+def _check_image(image: str, services: tuple[str, ...]) -> None:
+    if len(services) > 1 and "{name}" not in image:
+        raise UsageError(
+            f"{image!r} would be the image of {len(services)} services: {', '.join(services)}",
+            where="--image",
+            hint="write {name} where the name of the service goes: --image registry.example/{name}:1",
+        )
+
+
+EXPORTER = Exporter(export_order, frozenset({"image", "no_knative"}), "documents for a cluster, and a bundle per service")

@@ -1,0 +1,12 @@
+"""The exporters that `fnkit build --target` knows, by their words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fnkit.deploy import kserve
+from fnkit.deploy.export import Exporter
+
+EXPORTERS: Mapping[str, Exporter] = {
+    "kserve": kserve.EXPORTER,
+}
