@@ -10,6 +10,8 @@ from importlib import import_module
 from fnkit.manifest.codec import dumps, loads
 from fnkit.manifest.model import (
     FORMAT,
+    NO_CALL_OPTIONS,
+    CallOptions,
     Document,
     Engine,
     Flow,
@@ -26,12 +28,16 @@ from fnkit.manifest.model import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fnkit.manifest.calls import find_call_warnings
     from fnkit.manifest.problem import Problem
-    from fnkit.manifest.problems import find_problems, resolve_function
+    from fnkit.manifest.problems import find_problems
+    from fnkit.manifest.reach import resolve_function
     from fnkit.manifest.schema import json_schema
 
 __all__ = [
     "FORMAT",
+    "NO_CALL_OPTIONS",
+    "CallOptions",
     "Document",
     "Engine",
     "Flow",
@@ -46,6 +52,7 @@ __all__ = [
     "StepKind",
     "Topology",
     "dumps",
+    "find_call_warnings",
     "find_problems",
     "json_schema",
     "loads",
@@ -56,7 +63,8 @@ _LATER = {
     "Problem": "fnkit.manifest.problem",
     "find_problems": "fnkit.manifest.problems",
     "json_schema": "fnkit.manifest.schema",
-    "resolve_function": "fnkit.manifest.problems",
+    "find_call_warnings": "fnkit.manifest.calls",
+    "resolve_function": "fnkit.manifest.reach",
 }
 
 

@@ -7,13 +7,30 @@ from collections.abc import Mapping
 from math import isfinite
 
 from fnkit.errors import ManifestError
-from fnkit.manifest.model import FORMAT, Document, Flow, Function, Manifest, Route, Router, Step
-from fnkit.manifest.shape import AnyMap, Faults, Field, Flag, Listing, Record, Text, TextMap, Whole, kind_of
+from fnkit.manifest.model import FORMAT, NO_CALL_OPTIONS, CallOptions, Document, Flow, Function, Manifest, Route, Router, Step
+from fnkit.manifest.shape import AnyMap, Faults, Field, Flag, Listing, Number, Record, Text, TextMap, Whole, kind_of
 from fnkit.records import cast
 
 _NAMES = Listing(Text(filled=True))
 _OPTIONAL_LIMIT = Field(Whole(least=1, optional=True), None)
 
+CALL = Record(
+    "Call",
+    CallOptions,
+    {
+        "timeout_s": Field(Number(above=0), None),
+        "idle_timeout_s": Field(Number(above=0), None),
+        "retries": Field(Whole(optional=True), None),
+        "retry_on": Field(_NAMES, ()),
+        "backoff_s": Field(Number(least=0), None),
+        "backoff_rate": Field(Number(least=1), None),
+        "max_backoff_s": Field(Number(least=0), None),
+        "jitter": Field(Text(choices=("", "full", "half", "none")), ""),
+        "breaker_threshold": Field(Whole(optional=True), None),
+        "breaker_rest_s": Field(Number(above=0), None),
+    },
+)
+_CALL = Field(CALL, NO_CALL_OPTIONS)
 ROUTE = Record(
     "Route",
     Route,
@@ -23,6 +40,7 @@ ROUTE = Record(
         "handler": Field(Text(), ""),
         "args": Field(AnyMap(), {}),
         "function": Field(Text(), ""),
+        "call": _CALL,
     },
 )
 STEP = Record(
@@ -45,6 +63,7 @@ STEP = Record(
         "max_iterations": _OPTIONAL_LIMIT,
         "routes": Field(Listing(ROUTE), ()),
         "shape": Field(Text(), ""),
+        "call": _CALL,
     },
 )
 FLOW = Record(

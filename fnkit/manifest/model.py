@@ -16,11 +16,41 @@ if TYPE_CHECKING:
     Placement = Literal["step", "declared", "fused"]
     Engine = Literal["async", "sync"]
     StepKind = Literal["task", "queue", "router"]
+    Jitter = Literal["full", "half", "none"]
     FunctionKind = Literal["entry", "step", "child"]
 else:
-    Topology = Placement = Engine = StepKind = FunctionKind = str
+    Topology = Placement = Engine = StepKind = FunctionKind = Jitter = str
 
 PLACEMENTS: tuple[Placement, ...] = ("step", "declared", "fused")
+
+
+@record(frozen=True, slots=True)
+class CallOptions:
+    """How a step is called, wherever it runs; None stands for the default. Seconds may be fractions.
+
+    *timeout_s*: how long an attempt may take to its whole answer; where the step streams, to its first chunk. *idle_timeout_s*: how long
+    each later chunk may take (default: *timeout_s*). Without them only the limit of the step's function holds.
+    *retries*: how many further attempts there may be (4). They are made for throttles, server errors and broken connections of a call to
+    another function, and for errors whose class, or a base of it, is named in *retry_on*; never once a chunk has been passed on.
+    The first pause is *backoff_s* (0.05), each later one *backoff_rate* times (2) as long, at most *max_backoff_s* (2, or *backoff_s* if
+    that is longer); *jitter* makes it random: between nothing and all of it (`full`), or the upper half of that (`half`, the default).
+    A function that throttles *breaker_threshold* attempts in a row (10; 0: any number) is left alone for *breaker_rest_s* (1), then,
+    while it goes on throttling, for twice as long each time.
+    """
+
+    timeout_s: float | None = None
+    idle_timeout_s: float | None = None
+    retries: int | None = None
+    retry_on: tuple[str, ...] = ()
+    backoff_s: float | None = None
+    backoff_rate: float | None = None
+    max_backoff_s: float | None = None
+    jitter: Jitter | Literal[""] = ""
+    breaker_threshold: int | None = None
+    breaker_rest_s: float | None = None
+
+
+NO_CALL_OPTIONS = CallOptions()
 
 
 @record(frozen=True, slots=True)
@@ -32,6 +62,7 @@ class Route:
     handler: str = ""
     args: Mapping[str, object] = field(default_factory=dict)
     function: str = ""
+    call: CallOptions = NO_CALL_OPTIONS
 
 
 @record(frozen=True, slots=True)
@@ -43,7 +74,7 @@ class Step:
     `"package.module:function"`, `"pickle:NAME"` or an expression in parentheses such as `"(event + 1)"`.
     *after* names all predecessors; those of them that close a cycle stand in *cycle_from* too.
     An empty *after* makes a start step, unless the step is named by some `on_error`.
-    *args* are the constructor's arguments (for a queue: its path and options), plain JSON.
+    *args* are the constructor's arguments (for a queue: its path and options), plain JSON. *call* says how the step is called.
     """
 
     name: str
@@ -62,6 +93,7 @@ class Step:
     max_iterations: int | None = None
     routes: tuple[Route, ...] = ()
     shape: str = ""
+    call: CallOptions = NO_CALL_OPTIONS
 
 
 @record(frozen=True, slots=True)

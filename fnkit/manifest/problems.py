@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from fnkit.manifest.calls import find_call_faults
 from fnkit.manifest.model import Flow, Manifest, Router, Step
 from fnkit.manifest.problem import Problem
-from fnkit.manifest.reach import find_cycle, followers_of, reachable
+from fnkit.manifest.reach import find_cycle, followers_of, reachable, resolve_function
 from fnkit.manifest.spelling import did_you_mean
 
 _FUNCTION_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
@@ -22,7 +23,7 @@ def find_problems(manifest: Manifest) -> tuple[Problem, ...]:
     """
     problems = [*_names_of_functions(manifest)]
     if isinstance(manifest.spec, Router):
-        problems += _routes(manifest.spec.step)
+        problems += [*_routes(manifest.spec.step), *find_call_faults(manifest.spec.step)]
     elif isinstance(manifest.spec, Flow):
         flow = manifest.spec
         problems += [
@@ -37,18 +38,6 @@ def find_problems(manifest: Manifest) -> tuple[Problem, ...]:
             *_functions(manifest, flow),
         ]
     return tuple(dict.fromkeys(problems))
-
-
-def resolve_function(wanted: str, known: Iterable[str]) -> str:
-    """Return the function of *known* that a step's `function=wanted` means, `""` if none.
-
-    A function may have been declared under a longer name ("nuclio-log-ds" for "log-ds"): where exactly one ends so, it is meant.
-    """
-    known = tuple(known)
-    if wanted in known:
-        return wanted
-    longer = [name for name in known if name.endswith(f"-{wanted}")]
-    return longer[0] if len(longer) == 1 else ""
 
 
 def _names_of_functions(manifest: Manifest) -> Iterator[Problem]:
@@ -108,6 +97,7 @@ def _one_step(step: Step) -> Iterator[Problem]:
         )
     elif step.kind == "task" and not (step.target or step.handler):
         yield Problem(step.name, "no-code", "it has neither a class nor a handler", "pass class_name= or handler=")
+    yield from find_call_faults(step)
     if step.max_iterations is not None and step.max_iterations < 1:
         yield Problem(step.name, "max-iterations", f"max_iterations is {step.max_iterations}", "use at least 1")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fnkit.manifest.model import Flow
 
 
@@ -64,3 +66,15 @@ def _cycle_from(first: str, behind: dict[str, list[str]], done: set[str]) -> tup
             pending.append((name, True))
             pending += [(follower, False) for follower in behind.get(name, ())]
     return ()
+
+
+def resolve_function(wanted: str, known: Iterable[str]) -> str:
+    """Return the function of *known* that a step's `function=wanted` means, `""` if none.
+
+    A function may have been declared under a longer name ("nuclio-log-ds" for "log-ds"): where exactly one ends so, it is meant.
+    """
+    known = tuple(known)
+    if wanted in known:
+        return wanted
+    longer = [name for name in known if name.endswith(f"-{wanted}")]
+    return longer[0] if len(longer) == 1 else ""

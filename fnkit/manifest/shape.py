@@ -7,6 +7,7 @@ JSON path, how to write it, and what its JSON Schema is. The manifest's format i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 
 from fnkit.manifest.spelling import did_you_mean
 from fnkit.records import Protocol, record
@@ -94,6 +95,38 @@ class Whole:
 
     def schema(self) -> dict[str, object]:
         return {"type": ["integer", "null"] if self.optional else "integer", "minimum": self.least}
+
+
+@record(frozen=True, slots=True)
+class Number:
+    """A number, or null: *least* or more, and more than *above*."""
+
+    least: float | None = None
+    above: float | None = None
+
+    def read(self, value: object, path: str, faults: Faults) -> object:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            faults.append(f"{path}: expected a number, found {kind_of(value)}")
+        elif isinstance(value, float) and not isfinite(value):
+            faults.append(f"{path}: expected a number, found {value}")
+        elif self.least is not None and value < self.least:
+            faults.append(f"{path}: must be at least {self.least:g}, found {value}")
+        elif self.above is not None and value <= self.above:
+            faults.append(f"{path}: must be more than {self.above:g}, found {value}")
+        return value
+
+    def write(self, value: object) -> object:
+        return value
+
+    def schema(self) -> dict[str, object]:
+        schema: dict[str, object] = {"type": ["number", "null"]}
+        if self.least is not None:
+            schema["minimum"] = self.least
+        if self.above is not None:
+            schema["exclusiveMinimum"] = self.above
+        return schema
 
 
 @record(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fnkit.manifest
 from fnkit.errors import ManifestError
-from fnkit.manifest import Document, Flow, Function, Manifest, Route, Router, Step, dumps, json_schema, loads
+from fnkit.manifest import CallOptions, Document, Flow, Function, Manifest, Route, Router, Step, dumps, json_schema, loads
 
 _text = st.text(st.characters(codec="utf-8"), max_size=8)
 _filled = _text.filter(bool)
@@ -23,7 +23,21 @@ _json = st.recursive(
 _any_map = st.dictionaries(_text, _json, max_size=3)
 _names = st.lists(_filled, max_size=3).map(tuple)
 _limit = st.none() | st.integers(1, 1000)
-_routes = st.builds(Route, key=_filled, target=_text, handler=_text, args=_any_map, function=_text)
+_seconds = st.none() | st.floats(0.001, 1e6)
+_calls = st.builds(
+    CallOptions,
+    timeout_s=_seconds,
+    idle_timeout_s=_seconds,
+    retries=st.none() | st.integers(0, 1000),
+    retry_on=_names,
+    backoff_s=_seconds,
+    backoff_rate=st.none() | st.floats(1, 10),
+    max_backoff_s=_seconds,
+    jitter=st.sampled_from(["", "full", "half", "none"]),
+    breaker_threshold=st.none() | st.integers(0, 1000),
+    breaker_rest_s=_seconds,
+)
+_routes = st.builds(Route, key=_filled, target=_text, handler=_text, args=_any_map, function=_text, call=_calls)
 _steps = st.builds(
     Step,
     name=_filled,
@@ -42,6 +56,7 @@ _steps = st.builds(
     max_iterations=_limit,
     routes=st.lists(_routes, max_size=2).map(tuple),
     shape=_text,
+    call=_calls,
 )
 _functions = st.builds(
     Function,
