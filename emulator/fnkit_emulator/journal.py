@@ -113,7 +113,7 @@ def _invoked_text(happening: Invoked) -> str:
     parts = [clock, happening.function, str(happening.status), f"{happening.ms:.1f} ms"]
     parts.append(f"cold ({happening.init_ms:.1f} ms)" if happening.cold else "warm")
     if happening.chunks:
-        parts.append(f"{happening.chunks} chunks")
+        parts.append("1 chunk" if happening.chunks == 1 else f"{happening.chunks} chunks")
     if happening.memory_mb:
         parts.append(f"{happening.memory_mb} MB")
     if happening.queue:

@@ -47,6 +47,7 @@ def test_a_happening_is_one_json_object(happening: Happening, event: dict[str, o
 def test_a_line_says_function_status_time_and_cold_or_warm() -> None:
     assert as_text(COLD)[8:] == "  graph  200  12.3 ms  cold (9.9 ms)  5 chunks  30 MB"
     assert as_text(WARM)[8:] == "  graph  502  1.5 ms  warm  ValueError: no\n  steps.py:3"
+    assert as_text(Invoked("graph", "id-3", 200, 1.0, cold=False, chunks=1, at=0.0))[8:] == "  graph  200  1.0 ms  warm  1 chunk"
 
 
 def test_users_lines_carry_the_functions_name() -> None:
