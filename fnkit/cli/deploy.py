@@ -12,13 +12,13 @@ from typing import Protocol, cast, get_args
 import click
 
 from fnkit.bundle import Build, Options, build, is_build_folder
-from fnkit.bundle.platforms import choose_platform
 from fnkit.cli.boto import import_boto3
 from fnkit.cli.build import show_warnings, size
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
 from fnkit.deploy import Cloud, Deployed, Prepared, Reports, Wishes, carry_out, find_warnings, prepare
 from fnkit.deploy.actions import Action
+from fnkit.deploy.choices import Choices, choose, cloud_platform
 from fnkit.deploy.wanted import StreamRuntime
 from fnkit.errors import UsageError
 from fnkit.project import Settings, load, read_settings
@@ -35,12 +35,10 @@ class Chosen:
     """The command line: `""` and None mean as the settings say."""
 
     target: str
-    stage: str
+    choices: Choices
     region: str
     endpoint_url: str
     placement: str | None
-    public: bool | None
-    stream_runtime: StreamRuntime
     dry_run: bool
     yes: bool
 
@@ -79,7 +77,7 @@ def command(
     Shows what will change, then changes it; a second run finds nothing to do. The switch to the new version is the last step.
     """
     runtime = cast(StreamRuntime, stream_runtime)  # click has checked it
-    chosen = Chosen(target, stage, region, endpoint_url, placement, public, runtime, dry_run, yes)
+    chosen = Chosen(target, Choices(stage, public, runtime), region, endpoint_url, placement, dry_run, yes)
     with tempfile.TemporaryDirectory(prefix="fnkit-deploy-") as folder:
         built, settings = _build(chosen, Path(folder), console)
         _deploy(chosen, built, settings, console)
@@ -91,7 +89,7 @@ def _build(chosen: Chosen, folder: Path, console: Console) -> tuple[Build, Setti
             raise UsageError("what is built is placed already", where="--placement", hint="deploy the step file instead")
         return build(chosen.target, folder), read_settings(Path.cwd(), os.environ)
     loaded = load(chosen.target)
-    options = Options(placement=chosen.placement or "", platform=_cloud_platform(loaded.settings), for_cloud=True)
+    options = Options(placement=chosen.placement or "", platform=cloud_platform(loaded.settings), for_cloud=True)
     built = build(loaded, folder, options=options, report=console.say)
     show_warnings(console, built)
     return built, loaded.settings
@@ -102,14 +100,7 @@ def _deploy(chosen: Chosen, built: Build, settings: Settings, console: Console) 
         console.say(f"warning: {warning}")
     connect: _Connect = import_boto3("fnkit.deploy.aws").Aws.connect
     cloud = connect(region=chosen.region or settings.region, endpoint_url=chosen.endpoint_url)
-    wishes = Wishes(
-        stage=chosen.stage or settings.stage,
-        public=settings.public if chosen.public is None else chosen.public,
-        role=settings.role,
-        bucket=settings.bucket,
-        architecture=choose_platform(_cloud_platform(settings), for_cloud=True).architecture,
-        stream_runtime=chosen.stream_runtime,
-    )
+    wishes = choose(chosen.choices, settings, built.manifest, os.environ)
     prepared = prepare(built, cloud, wishes)
     show_plan(console, prepared)
     if chosen.dry_run:
@@ -117,11 +108,6 @@ def _deploy(chosen: Chosen, built: Build, settings: Settings, console: Console) 
     if prepared.plan.actions and not chosen.yes and not console.as_json and sys.stdin.isatty():
         click.confirm("Carry out this plan?", abort=True, err=True)
     show_deployed(console, carry_out(prepared, cloud, reports(console)), wishes)
-
-
-def _cloud_platform(settings: Settings) -> str:
-    """Return the platform that the settings name; this machine is none that Lambda has."""
-    return "" if settings.platform == "host" else settings.platform
 
 
 def show_plan(console: Console, prepared: Prepared) -> None:

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from fnkit.deploy.aws_errors import code_of, translated
 from fnkit.deploy.cloud import Progress
+from fnkit.deploy.mappings import kafka_source
 from fnkit.deploy.naming import ALIAS
 from fnkit.deploy.policies import POLICY_NAME, PUBLIC, TRUST, Statement
 from fnkit.deploy.session import Session, open_session
@@ -167,7 +168,7 @@ class Aws:
         self, name: str, code: Code, configuration: Configuration, *, bucket: str, tags: Mapping[str, str], progress: Progress
     ) -> None:
         """Make the function; a role that is new to Lambda is waited for."""
-        arguments = _arguments(configuration)
+        arguments = configuration.arguments()
         architectures = [configuration.architecture]
         place = self._send(name, code, bucket, progress)
         self._change("create_function", FunctionName=name, Code=place, Architectures=architectures, Tags=dict(tags), **arguments)
@@ -181,7 +182,7 @@ class Aws:
 
     def update_configuration(self, name: str, configuration: Configuration) -> None:
         """Change how the function runs."""
-        self._change("update_function_configuration", FunctionName=name, **_arguments(configuration))
+        self._change("update_function_configuration", FunctionName=name, **configuration.arguments())
 
     def set_reserved(self, name: str, reserved: int | None) -> None:
         """Set or lift the limit of environments."""
@@ -343,17 +344,6 @@ def _too_early(error: ClientError) -> bool:
     return busy or (code_of(error) == "InvalidParameterValueException" and fresh)
 
 
-def _arguments(configuration: Configuration) -> dict[str, Any]:
-    return {
-        "Runtime": configuration.runtime,
-        "Handler": configuration.handler,
-        "MemorySize": configuration.memory_mb,
-        "Timeout": configuration.timeout_s,
-        "Role": configuration.role,
-        "Environment": {"Variables": dict(configuration.environment)},
-    }
-
-
 def _version(item: Mapping[str, Any]) -> Version:
     configuration = Configuration(
         runtime=item.get("Runtime", ""),
@@ -375,9 +365,10 @@ def _function_of(item: Mapping[str, Any]) -> tuple[str, str]:
 
 def _remote_mapping(item: Mapping[str, Any]) -> RemoteMapping:
     source = str(item.get("EventSourceArn") or "")
-    if not source:
+    if item.get("Topics"):
         servers = item.get("SelfManagedEventSource", {}).get("Endpoints", {}).get("KAFKA_BOOTSTRAP_SERVERS", [])
-        source = f"kafka:{','.join(servers)}/{','.join(item.get('Topics', []))}"
+        config = item.get("AmazonManagedKafkaEventSourceConfig") or item.get("SelfManagedKafkaEventSourceConfig") or {}
+        source = kafka_source(source or ",".join(servers), item["Topics"], config.get("ConsumerGroupId", ""))
     return RemoteMapping(item["UUID"], source, _function_of(item)[1], item)
 
 

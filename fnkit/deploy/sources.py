@@ -2,73 +2,132 @@
 
 A local queue becomes an SQS queue `PREFIX-NAME`; a FIFO queue where its messages have keys (`sharding_func`), for then their order is
 promised. What is received too often goes to `NAME-dead`. Kafka topics, Kinesis streams and SQS queues that the graph names are there
-already: only the mapping is made.
+already: only the mapping is made, and for a topic or a stream the dead-letter queue that its mapping needs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fnkit.deploy.state import Account, WantedMapping, WantedQueue
-from fnkit.functions.queues.readers import SourceMapping, find_mappings
+from fnkit.deploy.grants import find_grants
+from fnkit.deploy.mappings import FIFO_BATCH, want_mapping
+from fnkit.deploy.placeholders import is_placeholder
+from fnkit.deploy.queue_names import Names
+from fnkit.deploy.queue_names import find_problems as find_name_problems
+from fnkit.deploy.state import WantedMapping, WantedQueue
+from fnkit.functions.queues.readers import find_mappings
 from fnkit.functions.queues.spec import QueueSpec, read_spec
-from fnkit.manifest import Flow, Function, Manifest
+from fnkit.manifest import Flow, Manifest
 
 _LONGEST_VISIBILITY_S = 43_200
 _LONGEST_RETENTION_S = 1_209_600
-_FIFO_BATCH = 10
-_REPORT = ["ReportBatchItemFailures"]
+_LARGEST_BATCH = 10_000
+_SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@!-]+")
+_LONGEST_SECRET = 200  # characters of the ARN, as a mapping takes it
+_ACCOUNT = re.compile(r"\d{12}")
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """All of it. *urls*: what writers are told, queue name to URL; *statements*: what the role needs."""
+    """All of it. *urls*: what writers are told, queue name to URL; *statements*: what the role needs; *secrets*: ARNs by variable."""
 
     queues: tuple[WantedQueue, ...] = ()
     mappings: tuple[WantedMapping, ...] = ()
     urls: Mapping[str, str] = field(default_factory=dict)
     statements: tuple[Mapping[str, object], ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
-def want_sources(manifest: Manifest, account: Account, prefix: str) -> Sources:
+def want_sources(manifest: Manifest, names: Names, secrets: Mapping[str, str]) -> Sources:
     """Return what the queues of *manifest* shall become. UsageError for a graph whose queues cannot be read."""
-    names = _Names(account, prefix)
     specs = list(_specs(manifest))
     mappings = find_mappings(manifest)
-    slowest = {mapping.spec.name: _function(manifest, mapping).timeout_s for mapping in mappings}
-    queues = [queue for spec in specs for queue in _queues(spec, names, slowest.get(spec.name, 60))]
-    urls = {spec.address: names.url(names.queue(spec)) for spec in specs if spec.kind == "local"}
-    wanted = tuple(_mapping(mapping, names) for mapping in mappings)
-    return Sources(tuple(queues), wanted, urls, tuple(_statements(specs, mappings, names)))
+    timeouts = {function.name: function.timeout_s for function in manifest.functions}
+    slowest = {mapping.spec.name: timeouts[mapping.function] for mapping in mappings}
+    queues = [queue for spec in specs for queue in _queues(spec, names, slowest)]
+    return Sources(
+        tuple(queues),
+        tuple(want_mapping(mapping, names, secrets) for mapping in mappings),
+        {spec.address: names.url(names.queue(spec)) for spec in specs if spec.kind == "local"},
+        tuple(find_grants(specs, mappings, names, secrets)),
+        {spec.credentials: secrets[spec.credentials] for spec in specs if spec.credentials},
+    )
 
 
-def find_problems(manifest: Manifest) -> Iterator[str]:
-    """Yield what AWS cannot read for a function."""
-    for mapping in find_mappings(manifest):
+def find_secrets(manifest: Manifest, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of the variables that queues name for their credentials: those of the functions, else of *environ*."""
+    known = dict(environ)
+    for function in manifest.functions:
+        known |= function.environment
+    return {spec.credentials: known[spec.credentials] for spec in _specs(manifest) if known.get(spec.credentials)}
+
+
+def secret_names(manifest: Manifest) -> tuple[str, ...]:
+    """Return the variables that queues name for their credentials."""
+    return tuple(sorted({spec.credentials for spec in _specs(manifest) if spec.credentials}))
+
+
+def find_problems(manifest: Manifest, names: Names, secrets: Mapping[str, str]) -> Iterator[str]:
+    """Yield what AWS cannot read for a function, has no name for, or has no secret for."""
+    specs = list(_specs(manifest))
+    mappings = find_mappings(manifest)
+    for mapping in mappings:
         if mapping.spec.kind in ("v3io", "dummy"):
             queue = f"queue '{mapping.spec.name}' ({mapping.spec.kind})"
             yield f"{queue} cannot wake function '{mapping.function}' on AWS: use a local queue, SQS, Kinesis or Kafka"
+        if mapping.spec.batch_size > _LARGEST_BATCH:
+            yield f"queue '{mapping.spec.name}': batch_size is {mapping.spec.batch_size}, Lambda takes at most {_LARGEST_BATCH}"
+    read = {mapping.spec.name for mapping in mappings}
+    made = [(spec, name) for spec in specs for name in _names(spec, names, read=spec.name in read)]
+    yield from find_name_problems(made)
+    number = names.account.number
+    if made and _ACCOUNT.fullmatch(number) is None and not is_placeholder(number):
+        yield f"the queues cannot be addressed: {number!r} is no number of an AWS account, which has 12 digits"
+    for spec in specs:
+        if spec.credentials:
+            yield from _secret_problems(spec, secrets.get(spec.credentials, ""))
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
-    account: Account
-    prefix: str
+def find_warnings(manifest: Manifest) -> Iterator[str]:
+    """Yield what AWS does otherwise than a queue of *manifest* asks for."""
+    for mapping in find_mappings(manifest):
+        spec, where = mapping.spec, f"queue '{mapping.spec.name}'"
+        fifo = spec.sharding != "" if spec.kind == "local" else spec.kind == "sqs" and spec.address.endswith(".fifo")
+        if fifo and spec.batch_size > FIFO_BATCH:
+            yield f"{where}: batches of {FIFO_BATCH}, not {spec.batch_size}: more are not delivered where order is kept"
+        if fifo and spec.batch_window_s:
+            yield f"{where}: batch_window is not used: SQS has none where order is kept"
+        if spec.kind in ("local", "sqs") and spec.max_concurrency < 2:
+            yield f"{where}: up to 2 batches at once, not {spec.max_concurrency}: Lambda cannot be held to less"
+        if spec.kind == "local" and (spec.retention.retention_s or 0) > _LONGEST_RETENTION_S:
+            yield f"{where}: messages are kept for 14 days, no longer"
+        if spec.kind == "kafka":
+            yield (
+                f"{where}: a batch with a failed record comes again as a whole, ten times; then '{mapping.spec.name}-dead' holds its "
+                "offsets: keep batch_size small where records may fail"
+            )
+    for spec in _specs(manifest):
+        if spec.cluster:
+            yield (
+                f"queue '{spec.name}': a cluster of Amazon MSK is reached from inside its network only, where fnkit puts no functions: "
+                "those that write to it have to be attached to the network, or the cluster made public"
+            )
 
-    def queue(self, spec: QueueSpec, *, dead: bool = False) -> str:
-        fifo = spec.kind == "local" and spec.sharding != ""
-        name = f"{self.prefix}{spec.address if spec.kind == 'local' else spec.name}"
-        suffix = ("-dead" if dead else "") + (".fifo" if fifo else "")
-        return f"{name[: 80 - len(suffix)]}{suffix}"
 
-    def url(self, queue: str) -> str:
-        domain = "amazonaws.com.cn" if self.account.partition == "aws-cn" else "amazonaws.com"
-        return f"https://sqs.{self.account.region}.{domain}/{self.account.number}/{queue}"
-
-    def arn(self, service: str, resource: str) -> str:
-        return f"arn:{self.account.partition}:{service}:{self.account.region}:{self.account.number}:{resource}"
+def _secret_problems(spec: QueueSpec, value: str) -> Iterator[str]:
+    """Yield what is wrong with *value*, which is never shown: it may be a password."""
+    where = f"queue '{spec.name}': environment variable {spec.credentials}"
+    if not value:
+        yield f"{where} is not set: set it to the ARN of a secret of AWS Secrets Manager that holds username and password"
+    elif is_placeholder(value):
+        return
+    elif _SECRET.fullmatch(value) is None:
+        yield f"{where} holds no ARN of a secret of AWS Secrets Manager: on AWS it may not hold the credentials themselves"
+    elif len(value) > _LONGEST_SECRET:
+        yield f"{where} has {len(value)} characters, an event source mapping takes {_LONGEST_SECRET}"
 
 
 def _specs(manifest: Manifest) -> Iterator[QueueSpec]:
@@ -77,87 +136,33 @@ def _specs(manifest: Manifest) -> Iterator[QueueSpec]:
             yield spec
 
 
-def _function(manifest: Manifest, mapping: SourceMapping) -> Function:
-    return next(function for function in manifest.functions if function.name == mapping.function)
+def _names(spec: QueueSpec, names: Names, *, read: bool) -> Iterator[str]:
+    """Yield the names of the queues that are made for *spec*, that of the dead-letter queue first."""
+    if spec.kind == "local" or (read and spec.kind in ("kinesis", "kafka")):
+        yield names.dead(spec)
+    if spec.kind == "local":
+        yield names.queue(spec)
 
 
-def _queues(spec: QueueSpec, names: _Names, timeout_s: int) -> Iterator[WantedQueue]:
-    """Yield the dead-letter queue first: the other one names it."""
-    if spec.kind not in ("local", "kinesis"):
-        return
-    dead = names.queue(spec, dead=True)
-    fifo = {"FifoQueue": "true"} if dead.endswith(".fifo") else {}
-    yield WantedQueue(dead, {**fifo, "MessageRetentionPeriod": str(_LONGEST_RETENTION_S)})
-    if spec.kind != "local":
-        return
-    visibility = min(
-        _LONGEST_VISIBILITY_S, max(int(spec.retention.visibility_s), 6 * timeout_s)
-    )  # as the guide of Lambda advises
+def _queues(spec: QueueSpec, names: Names, timeouts: Mapping[str, int]) -> Iterator[WantedQueue]:
+    """Yield the dead-letter queue first: the other one names it. *timeouts*: seconds a reader has, by the name of its queue."""
+    for name in _names(spec, names, read=spec.name in timeouts):
+        fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+        if name == names.dead(spec):
+            yield WantedQueue(name, {**fifo, "MessageRetentionPeriod": str(_LONGEST_RETENTION_S)})
+        else:
+            yield WantedQueue(name, {**fifo, **_attributes(spec, names, timeouts.get(spec.name, 60))})
+
+
+def _attributes(spec: QueueSpec, names: Names, timeout_s: int) -> dict[str, str]:
+    visibility = max(int(spec.retention.visibility_s), 6 * timeout_s)  # as the guide of Lambda advises
+    redrive = {"deadLetterTargetArn": names.arn("sqs", names.dead(spec)), "maxReceiveCount": spec.retention.max_receives}
     attributes = {
-        **fifo,
-        "VisibilityTimeout": str(visibility),
-        "RedrivePolicy": json.dumps(
-            {"deadLetterTargetArn": names.arn("sqs", dead), "maxReceiveCount": spec.retention.max_receives}, sort_keys=True
-        ),
+        "VisibilityTimeout": str(min(_LONGEST_VISIBILITY_S, visibility)),
+        "RedrivePolicy": json.dumps(redrive, sort_keys=True),
     }
+    if spec.sharding != "":  # order and duplicates are looked at within a key only, so that keys do not wait for each other
+        attributes |= {"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
     if spec.retention.retention_s is not None:
         attributes["MessageRetentionPeriod"] = str(min(_LONGEST_RETENTION_S, max(60, int(spec.retention.retention_s))))
-    yield WantedQueue(names.queue(spec), attributes)
-
-
-def _mapping(mapping: SourceMapping, names: _Names) -> WantedMapping:
-    spec, function = mapping.spec, mapping.function
-    settings: dict[str, object] = {"BatchSize": spec.batch_size}
-    if spec.batch_window_s:
-        settings["MaximumBatchingWindowInSeconds"] = min(300, max(1, round(spec.batch_window_s)))
-    if spec.kind == "kafka":
-        creation: dict[str, object] = {
-            "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": list(spec.brokers)}},
-            "Topics": [spec.address],
-            "StartingPosition": "TRIM_HORIZON",
-            "SelfManagedKafkaEventSourceConfig": {"ConsumerGroupId": spec.group or f"{function}-consumer-group"},
-        }
-        source = f"kafka:{','.join(spec.brokers)}/{spec.address}"
-    elif spec.kind == "kinesis":
-        source = names.arn("kinesis", f"stream/{spec.address}")
-        creation = {"EventSourceArn": source, "StartingPosition": "TRIM_HORIZON"}
-        settings["FunctionResponseTypes"] = _REPORT
-        settings["BisectBatchOnFunctionError"] = True
-        settings["MaximumRetryAttempts"] = spec.retention.max_receives - 1
-        settings["DestinationConfig"] = {"OnFailure": {"Destination": names.arn("sqs", names.queue(spec, dead=True))}}
-    else:
-        queue = names.queue(spec) if spec.kind == "local" else spec.address.rstrip("/").rpartition("/")[2]
-        source = names.arn("sqs", queue)
-        creation = {"EventSourceArn": source}
-        settings["FunctionResponseTypes"] = _REPORT
-        if queue.endswith(".fifo"):
-            settings["BatchSize"] = min(_FIFO_BATCH, spec.batch_size)
-            settings.pop("MaximumBatchingWindowInSeconds", None)
-        elif spec.batch_size > _FIFO_BATCH:
-            settings.setdefault("MaximumBatchingWindowInSeconds", 1)  # Lambda asks for a window with batches of more than ten
-        settings["ScalingConfig"] = {"MaximumConcurrency": max(2, spec.max_concurrency)}
-    return WantedMapping(function, names.prefix + function, source, creation, settings)
-
-
-def _statements(specs: Iterable[QueueSpec], mappings: Iterable[SourceMapping], names: _Names) -> Iterator[Mapping[str, object]]:
-    listed, read = list(specs), [mapping.spec for mapping in mappings]
-    sent = [_sqs_arn(spec, names) for spec in listed if spec.kind in ("local", "sqs")]
-    sent += [names.arn("sqs", names.queue(spec, dead=True)) for spec in listed if spec.kind == "kinesis"]
-    received = [_sqs_arn(spec, names) for spec in read if spec.kind in ("local", "sqs")]
-    put = [names.arn("kinesis", f"stream/{spec.address}") for spec in listed if spec.kind == "kinesis"]
-    got = [names.arn("kinesis", f"stream/{spec.address}") for spec in read if spec.kind == "kinesis"]
-    reading = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
-    streaming = ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards", "ListStreams"]
-    wishes: tuple[tuple[list[str], list[str]], ...] = (
-        (["sqs:SendMessage", "sqs:GetQueueUrl"], sent),
-        (reading, received),
-        (["kinesis:PutRecord", "kinesis:PutRecords"], put),
-        ([f"kinesis:{action}" for action in streaming], got),
-    )
-    for actions, resources in wishes:
-        if resources:
-            yield {"Effect": "Allow", "Action": actions, "Resource": sorted(set(resources))}
-
-
-def _sqs_arn(spec: QueueSpec, names: _Names) -> str:
-    return names.arn("sqs", names.queue(spec) if spec.kind == "local" else spec.address.rstrip("/").rpartition("/")[2])
+    return attributes

@@ -23,6 +23,17 @@ class Configuration:
     role: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    def arguments(self) -> dict[str, object]:
+        """Return what Lambda's API and a template both call it; the architecture goes with the code."""
+        return {
+            "Runtime": self.runtime,
+            "Handler": self.handler,
+            "MemorySize": self.memory_mb,
+            "Timeout": self.timeout_s,
+            "Role": self.role,
+            "Environment": {"Variables": dict(self.environment)},
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -171,8 +182,14 @@ class RemoteState:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where a deployment goes."""
+    """Where a deployment goes. *suffix* ends the names of its hosts, `""`: as is usual in its partition."""
 
     number: str
     region: str
     partition: str = "aws"
+    suffix: str = ""
+
+    @property
+    def domain(self) -> str:
+        """What the names of AWS's hosts end in."""
+        return self.suffix or ("amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com")

@@ -6,14 +6,16 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fnkit.bundle import MAX_DIRECT_UPLOAD, MAX_UNZIPPED, Build, Bundle
 from fnkit.deploy.naming import bucket_name, function_prefix, role_name, tags
 from fnkit.deploy.policies import role_policy
-from fnkit.deploy.sources import find_problems as unreadable
-from fnkit.deploy.sources import want_sources
+from fnkit.deploy.queue_names import Names
+from fnkit.deploy.sources import Sources, want_sources
+from fnkit.deploy.sources import find_problems as find_queue_problems
+from fnkit.deploy.sources import find_warnings as find_queue_warnings
 from fnkit.deploy.state import Account, Code, Configuration, Wanted, WantedFunction, WantedRole
 from fnkit.errors import ProblemsError, UsageError
 from fnkit.manifest import Function, Manifest
@@ -34,7 +36,11 @@ _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,15}")
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How to deploy. *role* and *bucket*: given ones, `""` for our own. *stream_runtime*: how functions stream."""
+    """How to deploy.
+
+    *role* and *bucket*: given ones, `""` for our own. *stream_runtime*: how functions stream. *secrets*: the ARNs of secrets, by the
+    variables that queues name for their credentials.
+    """
 
     stage: str = "dev"
     public: bool = False
@@ -42,6 +48,7 @@ class Wishes:
     bucket: str = ""
     architecture: str = "x86_64"
     stream_runtime: StreamRuntime = "patch"
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 def want(build: Build, account: Account, wishes: Wishes) -> Wanted:
@@ -51,13 +58,14 @@ def want(build: Build, account: Account, wishes: Wishes) -> Wanted:
             f"{wishes.stage!r} is no name for a stage", where="--stage", hint="use letters, digits and hyphens, at most 16"
         )
     manifest = build.manifest
-    problems = tuple(_problems(build))
+    prefix = function_prefix(manifest.name, wishes.stage)
+    names = Names(account, prefix)
+    problems = (*_problems(build), *find_queue_problems(manifest, names, wishes.secrets))
     if problems:
         raise ProblemsError(f"the deployment of {manifest.name}", problems)
-    prefix = function_prefix(manifest.name, wishes.stage)
-    sources = want_sources(manifest, account, prefix)
+    sources = want_sources(manifest, names, wishes.secrets)
     entry_last = sorted(build.bundles, key=lambda bundle: bundle.function.kind == "entry")
-    functions = tuple(_function(manifest, bundle, prefix, wishes, sources.urls) for bundle in entry_last)
+    functions = tuple(_function(manifest, bundle, prefix, wishes, sources) for bundle in entry_last)
     through_bucket = any(function.code.key for function in functions)
     return Wanted(
         graph=manifest.name,
@@ -78,11 +86,12 @@ def want(build: Build, account: Account, wishes: Wishes) -> Wanted:
 def find_warnings(build: Build) -> tuple[str, ...]:
     """Return what a deployment leaves to the user, and what it cannot keep."""
     shared = [function for function in build.manifest.functions if function.concurrency > 1]
-    return tuple(
+    alone = [
         f"function {function.name!r}: concurrency {function.concurrency} holds locally only, "
         "an environment of Lambda takes one event at a time"
         for function in shared
-    )
+    ]
+    return (*alone, *find_queue_warnings(build.manifest))
 
 
 def _objects(account: Account, wishes: Wishes) -> Iterator[Mapping[str, object]]:
@@ -96,14 +105,14 @@ def _objects(account: Account, wishes: Wishes) -> Iterator[Mapping[str, object]]
         }
 
 
-def _function(manifest: Manifest, bundle: Bundle, prefix: str, wishes: Wishes, queues: Mapping[str, str]) -> WantedFunction:
+def _function(manifest: Manifest, bundle: Bundle, prefix: str, wishes: Wishes, sources: Sources) -> WantedFunction:
     function = bundle.function
     others = tuple(sorted(other.name for other in manifest.functions if other.name != function.name))
-    environment = {**function.environment, "FNKIT_FUNCTION_PREFIX": prefix}
+    environment = {**function.environment, **sources.secrets, "FNKIT_FUNCTION_PREFIX": prefix}
     if wishes.bucket:
         environment["FNKIT_OBJECT_BUCKET"] = wishes.bucket  # for events that are too large to be sent from function to function
-    if queues:
-        environment["FNKIT_QUEUE_URLS"] = json.dumps(queues, sort_keys=True)
+    if sources.urls:
+        environment["FNKIT_QUEUE_URLS"] = json.dumps(sources.urls, sort_keys=True)
     if function.kind == "entry":
         environment["FNKIT_RESPONSE_MODE"] = "streaming" if _streams(manifest, wishes) else "buffered"
     if wishes.stream_runtime != "patch":
@@ -133,7 +142,6 @@ def _streams(manifest: Manifest, wishes: Wishes) -> bool:
 def _problems(build: Build) -> Iterator[str]:
     if not build.manifest.python:
         yield "the manifest names no Python version: build it again"
-    yield from unreadable(build.manifest)
     for bundle in build.bundles:
         for problem in (*_limits(bundle.function), *_variables(bundle.function)):
             yield f"function {bundle.function.name!r}: {problem}"
