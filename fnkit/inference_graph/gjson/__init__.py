@@ -11,12 +11,14 @@ Nothing that is given to it raises: a path that makes no sense finds nothing, an
 far as it can be read. `valid` says whether it is JSON.
 
 How it is made: `syntax` cuts paths, `path` reads them, `scan` finds values in a text, `search` walks along a path,
-`evaluate` puts modifiers, multipaths and pipes around that, `explain` tells how a path came to its result.
+`evaluate` puts modifiers, multipaths and pipes around that, `explain` tells how a path came to its result. A condition asks only
+whether there is a result: `document` decodes the text once and `decoded` walks through what comes of it.
 """
 
 from __future__ import annotations
 
 from fnkit.inference_graph.gjson.condition import Query, compile, get
+from fnkit.inference_graph.gjson.document import Document
 from fnkit.inference_graph.gjson.explain import Explanation, Part, Trial, explain
 from fnkit.inference_graph.gjson.lint import Remark, remarks
 from fnkit.inference_graph.gjson.result import MISSING, Result
@@ -24,6 +26,7 @@ from fnkit.inference_graph.gjson.validity import valid
 
 __all__ = [
     "MISSING",
+    "Document",
     "Explanation",
     "Part",
     "Query",

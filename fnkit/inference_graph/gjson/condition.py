@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from fnkit.inference_graph.gjson.document import Document
 from fnkit.inference_graph.gjson.evaluate import evaluate
 from fnkit.inference_graph.gjson.path import Expression, read
 from fnkit.inference_graph.gjson.result import MISSING, Result, result_of
 from fnkit.inference_graph.gjson.scan import Value
-from fnkit.inference_graph.gjson.validity import valid
 
 
 class Query:
     """A compiled path. It never changes what it answers and may be shared between threads."""
 
-    __slots__ = ("_expression", "path")
+    __slots__ = ("expression", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._expression = _read(path)
+        self.expression = _read(path)
 
     def get(self, document: bytes) -> Result:
         """Return what the path finds in *document*, which is not checked to be JSON."""
@@ -30,16 +30,17 @@ class Query:
 
     def matches(self, document: bytes) -> bool:
         """Tell whether *document* is JSON and the path finds anything in it: what KServe's router asks of a condition."""
-        return valid(document) and self._find(document) is not None
+        read = Document(document)
+        return read.valid and read.has(self)
 
     def __repr__(self) -> str:
         return f"Query({self.path!r})"
 
     def _find(self, document: bytes) -> Value | None:
-        if self._expression is None:
+        if self.expression is None:
             return None
         try:
-            return evaluate(self._expression, document)
+            return evaluate(self.expression, document)
         except RecursionError:  # queries or multipaths nested some hundred levels deep in the path itself
             return None
 

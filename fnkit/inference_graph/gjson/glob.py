@@ -17,19 +17,24 @@ _TOKEN = re.compile(r"\\(.)|(\\)|(\*)|(\?)|([^\\*?]+)", re.S)
 
 def matcher(pattern: bytes) -> Callable[[bytes], bool]:
     """Return the test whether a whole text matches *pattern*. Every byte that is not UTF-8 counts as one U+FFFD."""
+    matches = text_matcher(pattern)
+    return lambda text: matches(_characters(text))
+
+
+def text_matcher(pattern: bytes) -> Callable[[str], bool]:
+    """Return the test whether a whole text of characters matches *pattern*."""
     pieces = _pieces(_characters(pattern))
     if pieces is None:
         return lambda _text: False
     if len(pieces) == 1:
         whole = re.compile(pieces[0], re.S)
-        return lambda text: whole.fullmatch(_characters(text)) is not None
+        return lambda text: whole.fullmatch(text) is not None
     first = re.compile(pieces[0], re.S)
     middle = tuple(re.compile(piece, re.S) for piece in pieces[1:-1] if piece)
     last = re.compile(pieces[-1] + r"\Z", re.S)
     last_length = _length(pieces[-1])
 
-    def matches(text: bytes) -> bool:
-        characters = _characters(text)
+    def matches(characters: str) -> bool:
         found = first.match(characters)
         if found is None:
             return False

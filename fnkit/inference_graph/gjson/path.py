@@ -69,10 +69,11 @@ Expression = Modifier | Literal | Multipath | Search
 
 @dataclass(frozen=True, slots=True)
 class KeyPart:
-    """A component on an object: a key or, if *matches* is set, a pattern of keys."""
+    """A component on an object: a key or, if *matches* is set, a pattern of keys. *name* is the key as characters."""
 
     text: bytes
     key: bytes
+    name: str
     matches: Callable[[bytes], bool] | None
     rest: Component | None
     pipe: Expression | None
@@ -205,9 +206,10 @@ def _read_key(path: bytes) -> KeyPart:
 
 def _key_part(text: bytes, key: bytes, pattern: bool, separator: bytes, follows: bytes) -> KeyPart:
     matches = matcher(key) if pattern else None
+    name = key.decode("utf-8", "surrogateescape")  # with surrogates it is no key of a decoded document
     if separator == b"|" or (separator == b"." and syntax.starts_pipe(follows)):
-        return KeyPart(text, key, matches, None, read(follows))
-    return KeyPart(text, key, matches, Component(follows) if separator else None, None)
+        return KeyPart(text, key, name, matches, None, read(follows))
+    return KeyPart(text, key, name, matches, Component(follows) if separator else None, None)
 
 
 def _read_index(path: bytes) -> IndexPart:
@@ -261,10 +263,11 @@ def _query_part(query: syntax.QueryText, text: bytes, more: bytes | None) -> Que
     every = text[query.end : query.end + 1] == b"#"
     comparison = compare(query.operator, query.right)
     left_side = read(query.left)
-    return QueryPart(query.left, left_side, _plain_key(left_side), comparison, every, rest, rest_pipe)
+    return QueryPart(query.left, left_side, plain_key(left_side), comparison, every, rest, rest_pipe)
 
 
-def _plain_key(expression: Expression) -> KeyPart | None:
+def plain_key(expression: Expression) -> KeyPart | None:
+    """Return *expression* as an object reads it, if that is one key and nothing more."""
     if not isinstance(expression, Search) or expression.lines:
         return None
     part = expression.component.on_object()
