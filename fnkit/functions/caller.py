@@ -51,6 +51,8 @@ class Invoker(Protocol):
 class StepCaller:
     """A step of another function. *function* and *qualifier* say what the Lambda API is asked for.
 
+    A call has at most *payload_limit* bytes.
+
     *pause* waits some seconds; *chance* gives a number from 0 to 1. Both are parameters for the sake of tests.
     """
 
@@ -67,6 +69,7 @@ class StepCaller:
         chance: Callable[[], float] = random,
         breaker: Breaker | None = None,
         store: Callable[[], ObjectStore | None] = _no_store,
+        payload_limit: int = PAYLOAD_LIMIT,
     ) -> None:
         self._invoker = invoker
         self._step = step
@@ -78,13 +81,14 @@ class StepCaller:
         self._chance = chance
         self._breaker = breaker or Breaker()
         self._store = store
+        self._payload_limit = payload_limit
 
     async def __call__(self, event: Event) -> Answer:
         """Run the step for *event*. Raises the step's own error under its name, or `CallError`."""
         where = f"step '{self._step}'"
         payload = encode_json(render_call(self._step, event), where=where).encode()
         trace = event.header("x-amzn-trace-id")
-        if len(payload) > PAYLOAD_LIMIT:
+        if len(payload) > self._payload_limit:
             frames, head = await self._begin_stored(payload, trace, where)
         else:
             frames = _Frames(await self._invoke(payload, trace), self._function)
@@ -110,7 +114,7 @@ class StepCaller:
         store = self._store()
         if store is None:
             raise CallError(
-                f"the event for function '{self._function}' has {len(payload)} bytes, {PAYLOAD_LIMIT} are possible",
+                f"the event for function '{self._function}' has {len(payload)} bytes, {self._payload_limit} are possible",
                 where=where,
                 hint=SMALLER,
             )

@@ -10,12 +10,13 @@ from time import sleep
 from fnkit.errors import UsageError
 from fnkit.functions.breaker import Breaker
 from fnkit.functions.caller import StepCaller
-from fnkit.functions.lambda_api import LambdaApi
+from fnkit.functions.lambda_api import PAYLOAD_LIMIT, LambdaApi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from fnkit.functions.caller import Invoker
     from fnkit.functions.objects import ObjectStore
     from fnkit.net.client import Client
 
@@ -27,7 +28,7 @@ class Callers:
 
     def __init__(self, environ: Mapping[str, str], *, looped: bool) -> None:
         self._transport = transport_for(looped=looped)
-        self._api = LambdaApi.from_environment(self._transport.client, environ)
+        self._api, self._limit = _open_invoker(environ, self._transport)
         self._prefix = environ.get("FNKIT_FUNCTION_PREFIX", "")
         self._versions = read_versions(environ)
         self._environ = environ
@@ -44,6 +45,7 @@ class Callers:
             timeout_s=timeout_s,
             breaker=self._breakers.setdefault(function, Breaker()),
             store=self._store,
+            payload_limit=self._limit,
         )
 
     def _store(self) -> ObjectStore | None:
@@ -52,6 +54,15 @@ class Callers:
     async def close(self) -> None:
         """Close the connections of this thread or loop."""
         await self._transport.client().close()
+
+
+def _open_invoker(environ: Mapping[str, str], transport: Transport) -> tuple[Invoker, int]:
+    """Return what invokes functions, and how many bytes a call may have: HTTP where *environ* has addresses, else the Lambda API."""
+    if environ.get("FNKIT_SERVICE_URLS") or environ.get("FNKIT_SERVICE_URL_TEMPLATE"):
+        http = import_module("fnkit.functions.http_invoker")  # only containers pay for its import
+        invoker: Invoker = http.HttpInvoker(transport.client, http.Addresses.from_environment(environ))
+        return invoker, http.PAYLOAD_LIMIT
+    return LambdaApi.from_environment(transport.client, environ), PAYLOAD_LIMIT
 
 
 def read_versions(environ: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from fnkit.functions.codec import decode_json
 from fnkit.functions.envelope import is_call, reference_of
 from fnkit.records import Protocol
 from fnkit.runtime.direct_events import answer_direct, read_direct
-from fnkit.runtime.http_events import answer_stream, answer_whole, is_http, read_request
+from fnkit.runtime.http_events import answer_stream, answer_whole, checked, is_http, read_request
 from fnkit.runtime.invocation import JSON, Failure
 from fnkit.runtime.lambda_context import LambdaContext
 from fnkit.runtime.queue_events import is_batch, read_batch, run_batch
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fnkit.runtime.invocation import Invocation, Streamed, Whole
     from fnkit.runtime.logs import Log
     from fnkit.runtime.step_calls import StepCalls
+
+SINGLE_STEPS = "this function runs single steps of its graph: call the entry function instead"
 
 
 class Topology(Protocol):
@@ -83,13 +85,35 @@ class Application:
         self.log.begin(invocation.request_id)
         try:
             return await self._answer(invocation, context or LambdaContext(invocation, self._environ))
-        except Failure as failure:
-            self.log.report(failure)
-            raise
         except Exception as error:
+            raise self._reported(error) from error
+
+    async def respond(self, event: Event, invocation: Invocation) -> WireResponse:
+        """Answer the HTTP request that *event* is, for a host that speaks HTTP itself; a stream is still to be pulled.
+
+        Raises `Failure` as `answer` does.
+        """
+        self.log.begin(invocation.request_id)
+        try:
+            if self._topology is None:
+                raise Failure("GraphError", SINGLE_STEPS)
+            return checked(await self._topology(_with(event, invocation, LambdaContext(invocation, self._environ))))
+        except Exception as error:
+            raise self._reported(error) from error
+
+    @property
+    def runs_graph(self) -> bool:
+        """Whether the function answers requests itself, and does not only run single steps for others."""
+        return self._topology is not None
+
+    def _reported(self, error: Exception) -> Failure:
+        """Return what *error* is to the caller, after it has been written to the log."""
+        if isinstance(error, Failure):
+            found = error
+        else:
             found = Failure(type(error).__name__, error.explain()) if isinstance(error, FnkitError) else Failure.of(error)
-            self.log.report(found)
-            raise found from error
+        self.log.report(found)
+        return found
 
     async def settle(self) -> None:
         """Wait for branches that outlive their answer: an environment that is frozen between two events would not go on with them."""
@@ -110,7 +134,7 @@ class Application:
             return await self._steps.answer(payload, context, streams=self._streams)
         topology = self._topology
         if topology is None:
-            raise Failure("GraphError", "this function runs single steps of its graph: call the entry function instead")
+            raise Failure("GraphError", SINGLE_STEPS)
         if is_http(payload) and isinstance(payload, dict):
             event = _with(read_request(payload), invocation, context)
             return await self._answer_http(await topology(event))

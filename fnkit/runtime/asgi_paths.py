@@ -1,0 +1,11 @@
+"""The paths that a container keeps for itself; all others belong to the graph."""
+
+from __future__ import annotations
+
+from fnkit.functions.http_invoker import STEPS_PATH
+
+OWN_PATHS = "/_fnkit/"
+LIVE_PATH, READY_PATH = f"{OWN_PATHS}live", f"{OWN_PATHS}ready"
+KUBELET_PATHS = ("/healthz", "/livez", "/readyz")  # answered only to a kubelet, which says who it is
+
+__all__ = ["KUBELET_PATHS", "LIVE_PATH", "OWN_PATHS", "READY_PATH", "STEPS_PATH"]

@@ -1,0 +1,221 @@
+"""Run functions whose steps need no event loop beside the server's loop: one thread works on one request, from its start to its end.
+
+The thread hands over the head of an answer, then piece after piece. It goes on while the client takes them, at most a window ahead.
+When nobody waits any more, `PeerGone` is raised inside the step, wherever its Python code is. What blocks inside one call of the
+system (a `sleep`, a read of a socket) ends when that call returns; until then the thread is left behind, and another one takes its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from ctypes import c_ulong, py_object, pythonapi
+from queue import SimpleQueue
+from threading import Event as Flag
+from threading import Lock, Thread, get_ident
+
+from fnkit.engine.drive import drive, drive_iterator
+from fnkit.engine.response import WireResponse
+from fnkit.runtime.invocation import Failure, PeerGone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Work = Callable[[], Awaitable[WireResponse]]
+
+_WINDOW = 64 * 1024  # bytes of an answer that may wait to be sent
+_GRACE_S = 1.0  # how long an abandoned request keeps its place
+
+
+class Threads:
+    """Runs one piece of work at a time in each thread; as many threads as there is work at once."""
+
+    def __init__(self) -> None:
+        self._idle: list[SimpleQueue[_Call]] = []
+
+    async def run(self, work: Work) -> WireResponse:
+        """Run *work* in a thread and return its answer, whose stream comes from there.
+
+        Cancelling this, or closing the stream, ends the work.
+        """
+        call = _Call(asyncio.get_running_loop(), work)
+        (self._idle.pop() if self._idle else self._start()).put(call)
+        try:
+            response = await call.head
+        except asyncio.CancelledError:
+            await call.leave()
+            raise
+        if isinstance(response.body, bytes):
+            return response
+        return WireResponse(response.status, response.headers, call.pieces(), response.cookies)
+
+    def _start(self) -> SimpleQueue[_Call]:
+        calls: SimpleQueue[_Call] = SimpleQueue()
+        Thread(target=self._serve, args=(calls,), daemon=True, name="fnkit-step").start()
+        return calls
+
+    def _serve(self, calls: SimpleQueue[_Call]) -> None:
+        while True:
+            call = calls.get()
+            call.work()
+            self._idle.append(calls)
+            call.finish()
+            del call
+
+
+class _Call:
+    """One request, between the server's loop and the thread that works on it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Work) -> None:
+        self.head: asyncio.Future[WireResponse] = loop.create_future()
+        self._finished: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._work = work
+        self._interrupt = _Interrupt()
+        self._lock = Lock()
+        self._kept: list[bytes] = []
+        self._size = 0
+        self._room = Flag()
+        self._ended = False
+        self._error: Exception | None = None
+        self._reader: asyncio.Future[None] | None = None
+
+    # ---- in the thread
+
+    def work(self) -> None:
+        """Do the work; nothing is raised but handed over."""
+        try:
+            try:
+                self._interrupt.arm()
+                self._answer()
+            finally:
+                self._interrupt.disarm()
+        except PeerGone:
+            pass
+        except Exception as error:
+            self._error = error
+        except BaseException as error:  # a step that calls sys.exit() fails its own request only
+            self._error = Failure.of(error)
+        self._ended = True
+
+    def _answer(self) -> None:
+        response = drive(self._work())
+        assert isinstance(response, WireResponse)
+        if isinstance(response.body, bytes):
+            self._tell(self._begin, response)
+            return
+        stream = drive_iterator(response.body)
+        try:
+            self._tell(self._begin, response)
+            for data in stream:
+                self._put(data)  # type: ignore[arg-type]  # the body of an answer is made of bytes
+        finally:
+            stream.close()  # type: ignore[attr-defined]  # it is a generator
+
+    def _put(self, data: bytes) -> None:
+        with self._lock:
+            first = not self._kept
+            self._kept.append(data)
+            self._size += len(data)
+            full = self._size >= _WINDOW
+            if full:
+                self._room.clear()
+        if first:
+            self._tell(self._wake)
+        if full and not self._interrupt.gone:  # leave() first says that it is gone, then makes room
+            self._room.wait()
+        if self._interrupt.gone:
+            raise PeerGone
+
+    def finish(self) -> None:
+        """Tell that the thread is done with this."""
+        self._tell(self._end)
+
+    def _tell(self, what: Callable[..., object], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(what, *arguments)
+        except RuntimeError:  # the loop is closed: the process ends
+            self._interrupt.gone = True
+
+    # ---- in the loop
+
+    def _begin(self, response: WireResponse) -> None:
+        if not self.head.done():
+            self.head.set_result(response)
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def _end(self) -> None:
+        if not self._finished.done():
+            self._finished.set_result(None)
+        if not self.head.done() and self._error is not None:
+            self.head.set_exception(self._error)
+        self._wake()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes, pieces that came together as one; closing this ends the work."""
+        try:
+            while True:
+                data = self._take()
+                if data:
+                    yield data
+                elif self._finished.done():
+                    break
+                else:
+                    self._reader = self._loop.create_future()
+                    await self._reader
+            if self._error is not None:
+                raise self._error
+        finally:
+            await self.leave()
+
+    def _take(self) -> bytes:
+        with self._lock:
+            data = b"".join(self._kept)
+            self._kept.clear()
+            self._size = 0
+            self._room.set()
+        return data
+
+    async def leave(self) -> None:
+        """Tell the thread that nobody waits any more, and give it a moment to end what it does."""
+        if self._ended:
+            return
+        self._interrupt.fire()
+        self._room.set()
+        await asyncio.wait([self._finished], timeout=_GRACE_S)
+
+
+class _Interrupt:
+    """Raises `PeerGone` in a thread that has armed it; at most once, and never after it is disarmed."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self._lock = Lock()
+        self._thread = 0
+
+    def arm(self) -> None:
+        with self._lock:
+            self._thread = get_ident()
+        if self.gone:
+            raise PeerGone
+
+    def disarm(self) -> None:
+        """End it. May itself raise the `PeerGone` that was on its way."""
+        with self._lock:
+            self._thread = 0
+            if self.gone:
+                _raise_in(get_ident(), None)  # takes back what has not been raised yet
+
+    def fire(self) -> None:
+        with self._lock:
+            if not self.gone:
+                self.gone = True
+                if self._thread:
+                    _raise_in(self._thread, PeerGone)
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread), None if kind is None else py_object(kind))
