@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -13,6 +14,7 @@ from fnkit.cli.console import Console
 from fnkit.cli.options import common
 from fnkit.deploy.export import Exported, Order
 from fnkit.deploy.exporters import EXPORTERS
+from fnkit.deploy.wanted import StreamRuntime
 from fnkit.errors import UsageError
 
 
@@ -43,10 +45,22 @@ from fnkit.errors import UsageError
     "--image",
     default="",
     metavar="NAME",
-    help="With --target kserve: what images are called, {name} being the service; default: {name}:latest.",
+    help="What images are called, {name} being the service and {tag} a hash of the content; default: {name}:{tag}.",
 )
+@click.option("--registry", default="", metavar="HOST[/PATH]", help="Where images are pushed to; stands before their names.")
+@click.option("--namespace", default="", metavar="NAME", help="The namespace of the Services; default: kubectl's.")
+@click.option("--min-scale", type=click.IntRange(0), metavar="N", help="How many pods of each function are kept; default: 0.")
 @click.option(
     "--no-knative", is_flag=True, help="With --target kserve: a Deployment and a Service in place of a Knative Service."
+)
+@click.option("--stage", default="", help="The stage that a CloudFormation stack is for; default: as the settings say.")
+@click.option(
+    "--public/--private", default=None, help="Let everyone call the URL of the stack; without it, calls must be signed."
+)
+@click.option(
+    "--stream-runtime",
+    type=click.Choice(get_args(StreamRuntime)),
+    help="How the functions of a stack stream: as fnkit deploy --stream-runtime.",
 )
 @click.option("--refresh", is_flag=True, help="Resolve requirements again instead of taking what was installed before.")
 @common
@@ -60,18 +74,36 @@ def command(
     platform: str | None,
     kind: str,
     image: str,
+    registry: str,
+    namespace: str,
+    min_scale: int | None,
     no_knative: bool,
+    stage: str,
+    public: bool | None,
+    stream_runtime: str | None,
     refresh: bool,
 ) -> None:
     """Write one bundle (zip) per function of TARGET, graph.json and bundles.json.
 
     TARGET is a step file (file.py or file.py:name), a project folder, an InferenceGraph YAML or a gateway config.yaml.
 
-    --target kserve writes kserve.yaml instead, the InferenceGraph and a Service for each of its step classes, and a folder with the
-    bundle of each service, to build its image of.
+    --target container adds a folder for each function to build its image of: the unpacked bundle, and a Dockerfile with a server
+    around it; and a compose.yaml. --target knative adds a Knative Service to each. --target kserve writes kserve.yaml, the InferenceGraph
+    and a Service for each of its step classes, and such a folder for each service.
+
+    --target cloudformation adds template.yaml and the folder code, what fnkit deploy would make as a stack of AWS CloudFormation.
     """
     options = Options(placement or "", python, platform or "", refresh=refresh)
-    given: dict[str, str | bool] = {"image": image, "no_knative": no_knative}
+    given: dict[str, str | bool] = {
+        "image": image,
+        "registry": registry,
+        "namespace": namespace,
+        "min_scale": "" if min_scale is None else str(min_scale),
+        "no_knative": no_knative,
+        "stage": stage,
+        "stream_runtime": stream_runtime or "",
+        **({} if public is None else {"public": public}),
+    }
     if kind == "aws":
         _refuse_unfit(kind, given, frozenset())
         built = build(target, Path(out), options=options, report=console.say)

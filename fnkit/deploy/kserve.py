@@ -15,13 +15,25 @@ from typing import TYPE_CHECKING
 import yaml
 
 from fnkit.bundle import build
+from fnkit.deploy.container import (
+    TAKES,
+    Container,
+    check_image,
+    docker_platform,
+    image_commands,
+    image_name,
+    rows,
+    write_context,
+)
+from fnkit.deploy.container_names import NAME_LIMIT, cluster_name, find_clashes
 from fnkit.deploy.export import Exported, Exporter, Order
-from fnkit.errors import DeployError, ProblemsError, UsageError
+from fnkit.deploy.knative import Document, Served, container_spec, find_refusals, metadata, pod_concurrency, service_document
+from fnkit.errors import DeployError, ProblemsError
 from fnkit.functions.services import code_services
 from fnkit.inference_graph.decode import read_graph
 from fnkit.inference_graph.encode import to_document
 from fnkit.inference_graph.spec import ROOT, ROUTER_TYPES, Extensions, InferenceGraph, Node, Step
-from fnkit.inference_graph.webhook import find_refusals
+from fnkit.inference_graph.webhook import find_refusals as find_webhook_refusals
 from fnkit.manifest import Document as ManifestDocument
 from fnkit.manifest import Manifest
 from fnkit.project import load
@@ -34,24 +46,8 @@ if TYPE_CHECKING:
     from fnkit.manifest import Function
     from fnkit.project.loaded import Loaded
 
-Document = dict[str, object]
 
-_NAME_LIMIT = 63  # RFC 1035 label, which names of Services are
-
-
-@dataclass(frozen=True, slots=True)
-class ServedFunction:
-    """One function on the cluster: the *image* is built from its bundle and listens on *port*."""
-
-    name: str
-    image: str
-    memory_mb: int = 512
-    port: int = 8080
-    timeout_s: int = 60
-    environment: Mapping[str, str] | None = None
-
-
-def export_kserve(graph: InferenceGraph, functions: Sequence[ServedFunction], *, knative: bool = True) -> tuple[Document, ...]:
+def export_kserve(graph: InferenceGraph, functions: Sequence[Served], *, knative: bool = True) -> tuple[Document, ...]:
     """Return the documents that put *graph* and its *functions* on a cluster, the services first.
 
     Raises `ProblemsError` with everything that the CRD or the webhook would refuse.
@@ -63,7 +59,7 @@ def export_kserve(graph: InferenceGraph, functions: Sequence[ServedFunction], *,
         nodes={name: _addressed(node, addresses) for name, node in graph.nodes.items()},
         extensions=replace(graph.extensions, services={}),
     )
-    problems = (*find_crd_violations(addressed), *find_refusals(addressed), *_name_problems(functions))
+    problems = (*find_crd_violations(addressed), *find_webhook_refusals(addressed), *_name_problems(functions))
     if problems:
         raise ProblemsError(f"the export of {graph.name!r}", problems, hint="a cluster would refuse these")
     services = [document for function in functions for document in _service(function, graph.namespace, knative=knative)]
@@ -93,35 +89,46 @@ def export_target(loaded: Loaded, *, image: Callable[[str], str], knative: bool 
     classes = graph.extensions.code
     entry = loaded.manifest.entry
     functions = [
-        ServedFunction(name, image(cluster_name(name)), entry.memory_mb, timeout_s=entry.timeout_s, environment=entry.environment)
+        Served(
+            name,
+            image(cluster_name(name)),
+            entry.memory_mb,
+            timeout_s=entry.timeout_s,
+            concurrency=pod_concurrency(entry),
+            scale=(0, entry.max_environments),
+            environment=entry.environment,
+        )
         for name in classes
     ]
     services = tuple(replace(loaded, manifest=_service_manifest(name, code, entry)) for name, code in classes.items())
     return Export(export_kserve(graph, functions, knative=knative), services)
 
 
-def write_export(
-    loaded: Loaded,
-    out: Path,
-    *,
-    image: Callable[[str], str],
-    knative: bool = True,
-    report: Callable[[str], None] = lambda _: None,
-) -> tuple[Path, ...]:
-    """Write the export of *loaded* into the folder *out* and return what was written: `kserve.yaml`, a folder per step class.
+def write_export(order: Order) -> tuple[Path, tuple[Container, ...]]:
+    """Write the export of *order*: `kserve.yaml`, and a folder per step class to build its image of. Return both.
 
-    *report* is told what takes long. Raises what `export_target` and `fnkit.bundle.build` raise.
+    Raises what `export_target` and `fnkit.bundle.build` raise.
     """
-    export = export_target(loaded, image=image, knative=knative)
-    written = []
-    for service in export.services:
-        folder = out / service.manifest.name
-        build(service, folder, placement="fused", report=report)
-        written.append(folder)
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "kserve.yaml"
+    loaded, knative = load(order.target), not order.given.get("no_knative")
+    check_image(order, _services_of(loaded))
+    services = export_target(loaded, image=str, knative=knative).services  # refused before anything is written
+    containers = tuple(_write_service(order, service) for service in services)
+    images = {container.name: container.image for container in containers}
+    export = export_target(loaded, image=images.__getitem__, knative=knative)
+    order.out.mkdir(parents=True, exist_ok=True)
+    path = order.out / "kserve.yaml"
     path.write_text(documents_text(export.documents), "utf-8")
-    return (path, *written)
+    return path, containers
+
+
+def _write_service(order: Order, service: Loaded) -> Container:
+    name = service.manifest.name
+    folder = order.out / name
+    options = replace(order.build, placement="fused", for_cloud=True)
+    built = build(service, folder, options=options, report=order.report)
+    (bundle,) = built.bundles
+    tag = write_context(built.manifest, bundle, folder)
+    return Container(bundle.function, name, image_name(order, name, tag), folder, docker_platform(order))
 
 
 def documents_text(documents: Sequence[Document]) -> str:
@@ -139,13 +146,6 @@ def _service_manifest(name: str, code: ServiceCode, entry: Function) -> Manifest
     extensions = Extensions(services={name: replace(code, function="", requirements=())}, propagate_headers=(".",))
     graph = InferenceGraph(own, {ROOT: Node("Sequence", (step,))}, extensions=extensions)
     return Manifest(own, ManifestDocument(to_document(graph)), "inference_graph", functions=(function,))
-
-
-def cluster_name(name: str) -> str:
-    """Return *name* as the name of a Service: lower case letters, digits and hyphens."""
-    text = "".join(char if char.isascii() and char.isalnum() else "-" for char in name.lower())
-    text = text[:_NAME_LIMIT].strip("-")
-    return text if text[:1].isalpha() else f"fn-{text}"[:_NAME_LIMIT].strip("-")
 
 
 def find_crd_violations(graph: InferenceGraph) -> tuple[str, ...]:
@@ -169,17 +169,17 @@ def _violations(graph: InferenceGraph) -> Iterator[str]:
     metric = graph.pod.get("scaleMetric")
     if metric not in (None, "cpu", "memory", "concurrency", "rps"):
         yield f'spec.scaleMetric: Unsupported value: "{metric}": supported values: "cpu", "memory", "concurrency", "rps"'
-    if len(graph.name) > _NAME_LIMIT:
-        yield f"metadata.name: must be no more than {_NAME_LIMIT} characters: the graph's Service has this name"
+    if len(graph.name) > NAME_LIMIT:
+        yield f"metadata.name: must be no more than {NAME_LIMIT} characters: the graph's Service has this name"
 
 
-def _name_problems(functions: Sequence[ServedFunction]) -> Iterator[str]:
-    taken: dict[str, str] = {}
-    for function in functions:
-        name = cluster_name(function.name)
-        if name in taken:
-            yield f"functions {taken[name]!r} and {function.name!r} are both called {name!r} on a cluster"
-        taken[name] = function.name
+def _name_problems(functions: Sequence[Served]) -> Iterator[str]:
+    yield from find_clashes((function.name, cluster_name(function.name)) for function in functions)
+    yield from find_refusals([_on_cluster(function) for function in functions])
+
+
+def _on_cluster(function: Served) -> Served:
+    return replace(function, name=cluster_name(function.name))
 
 
 def _address(name: str, namespace: str) -> str:
@@ -195,66 +195,42 @@ def _with_address(step: Step, addresses: Mapping[str, str]) -> Step:
     return replace(step, service_name="", service_url=url, name=step.name or step.service_name) if url else step
 
 
-def _service(function: ServedFunction, namespace: str, *, knative: bool) -> Iterator[Document]:
-    name = cluster_name(function.name)
-    metadata: Document = {"name": name, "labels": {"app": name, "fnkit": "function"}}
-    if namespace:
-        metadata["namespace"] = namespace
-    container = _container(function)
+def _service(function: Served, namespace: str, *, knative: bool) -> Iterator[Document]:
+    served = _on_cluster(function)
     if knative:
-        template = {"spec": {"timeoutSeconds": function.timeout_s, "containers": [container]}}
-        yield {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": metadata, "spec": {"template": template}}
+        yield service_document(served, namespace)
         return
-    labels = {"app": name}
+    name, labels = served.name, {"app": served.name}
+    about = metadata(name, namespace, {})
+    # A Service learns of a pod's end only while that ends already: it serves on until then.
+    container = {"name": "function", **container_spec(served), "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}}}
+    pod = {"terminationGracePeriodSeconds": served.timeout_s + 10, "containers": [container]}
     yield {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata,
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "function", **container}]}},
-        },
+        "metadata": about,
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
     }
     yield {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata,
-        "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": function.port}]},
+        "metadata": about,
+        "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": served.port}]},
     }
-
-
-def _container(function: ServedFunction) -> Document:
-    container: Document = {
-        "image": function.image,
-        "ports": [{"containerPort": function.port}],
-        "resources": {"requests": {"memory": f"{function.memory_mb}Mi"}, "limits": {"memory": f"{function.memory_mb}Mi"}},
-    }
-    if function.environment:
-        container["env"] = [{"name": name, "value": value} for name, value in sorted(function.environment.items())]
-    return container
 
 
 def export_order(order: Order) -> Exported:
-    """Write what puts the InferenceGraph of *order* on a cluster; `--image` names the images by `{name}`."""
-    loaded = load(order.target)
-    image = order.text("image", "{name}:latest")
-    _check_image(image, _services_of(loaded))
-
-    def named(name: str) -> str:
-        return image.replace("{name}", name)
-
-    documents, *folders = write_export(
-        loaded, order.out, image=named, knative=not order.given.get("no_knative"), report=order.report
-    )
+    """Write what puts the InferenceGraph of *order* on a cluster."""
+    documents, containers = write_export(order)
     return Exported(
-        loaded.manifest.name,
-        ("SERVICE", "IMAGE", "BUNDLE"),
-        tuple((folder.name, named(folder.name), str(folder)) for folder in folders),
+        load(order.target).manifest.name,
+        ("SERVICE", "IMAGE", "FOLDER"),
+        rows(containers),
         tuple(
-            {"event": "service", "service": folder.name, "image": named(folder.name), "folder": str(folder)} for folder in folders
+            {"event": "service", "service": found.name, "image": found.image, "folder": str(found.folder)} for found in containers
         ),
         {"documents": str(documents)},
-        (f"kubectl apply -f {documents}",),
+        (*image_commands(containers), f"kubectl apply -f {documents}"),
     )
 
 
@@ -263,13 +239,8 @@ def _services_of(loaded: Loaded) -> tuple[str, ...]:
     return tuple(code_services(spec.spec)) if isinstance(spec, ManifestDocument) else ()
 
 
-def _check_image(image: str, services: tuple[str, ...]) -> None:
-    if len(services) > 1 and "{name}" not in image:
-        raise UsageError(
-            f"{image!r} would be the image of {len(services)} services: {', '.join(services)}",
-            where="--image",
-            hint="write {name} where the name of the service goes: --image registry.example/{name}:1",
-        )
-
-
-EXPORTER = Exporter(export_order, frozenset({"image", "no_knative"}), "documents for a cluster, and a bundle per service")
+EXPORTER = Exporter(
+    export_order,
+    TAKES - {"placement"} | {"no_knative"},
+    "an InferenceGraph with a Service for each of its classes, and a folder to build the image of each",
+)

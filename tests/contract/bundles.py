@@ -6,7 +6,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from fnkit.bundle import build
+from fnkit.bundle import build, read_bundles
+from fnkit.deploy.container import write_context
 from fnkit.manifest.model import Manifest, Placement
 from fnkit.project.loaded import Loaded
 
@@ -19,6 +20,14 @@ class Built:
     out: Path
     folders: dict[str, Path]
     zips: dict[str, Path]
+
+    def contexts(self) -> dict[str, Path]:
+        """Make a folder to build the image of each function, as `fnkit build --target container` does; return them."""
+        bundles = read_bundles(self.out).bundles
+        folders = {bundle.function.name: self.out / "contexts" / bundle.function.name for bundle in bundles}
+        for bundle in bundles:
+            write_context(self.manifest, bundle, folders[bundle.function.name])
+        return folders
 
     @property
     def entry(self) -> Path:

@@ -21,6 +21,7 @@ from fnkit.manifest import loads
 from fnkit.runtime.http_events import checked
 from tests.contract.bundles import Built
 from tests.contract.cases import Outcome, Request
+from tests.fakes.containers import containers
 from tests.fakes.emulator_process import emulator
 from tests.fakes.runtime_api import FakeRuntimeApi, Posted
 
@@ -199,8 +200,8 @@ def in_process(built: Built, _log: Path) -> Iterator[Host]:
         sys.modules.pop("steps", None)
 
 
-class Emulated:
-    """The graph behind the emulator's function URL."""
+class Served:
+    """The graph behind a URL."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
@@ -226,4 +227,13 @@ class Emulated:
 def emulated(built: Built, _log: Path) -> Iterator[Host]:
     """Run the bundles of *built* in the emulator, as a process of its own."""
     with emulator(built.out) as running:
-        yield Emulated(running.url)
+        yield Served(running.url)
+
+
+@contextmanager
+def contained(built: Built, folder: Path) -> Iterator[Host]:
+    """Run what the Dockerfiles of *built* start: a server process for each function, which write their logs to *folder*."""
+    entry = built.manifest.entry.name
+    folder.mkdir(exist_ok=True)
+    with containers(built.contexts(), entry, folder) as running:
+        yield Served(running[entry].url)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.contract.bundles import Built
 from tests.contract.cases import CASES, Case, Outcome
-from tests.contract.hosts import Host, emulated, in_process, worker
+from tests.contract.hosts import Host, contained, emulated, in_process, worker
 
 BY_NAME = {case.name: case for case in CASES}
 HOSTS: dict[str, Callable[[Built, Path], AbstractContextManager[Host]]] = {
@@ -48,6 +48,8 @@ APART = (
     "choice",
 )
 
+CONTAINED = ("stream", "async stream that fails in its middle", "request line, query and cookies", "status, headers and cookies")
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FUSED)
@@ -69,6 +71,39 @@ def test_so_does_a_graph_whose_steps_are_functions_of_their_own(name: str, apart
 
     for outcome in found:
         check(outcome, replace(case.outcome, fault="?" if case.outcome.fault else ""), buffered=False)
+
+
+def in_containers(name: str, bundles: dict[str, Built], tmp_path: Path) -> None:
+    case = BY_NAME[name]
+    with contained(bundles[name], tmp_path / "logs") as running:
+        found = [running.ask(case.request) for _ in range(2)]
+
+    for outcome in found:
+        check(outcome, replace(case.outcome, fault="?" if case.outcome.fault else ""), buffered=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONTAINED)
+def test_a_container_answers_in_the_same_way(name: str, bundles: dict[str, Built], tmp_path: Path) -> None:
+    in_containers(name, bundles, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(BY_NAME.keys() - CONTAINED))
+def test_a_container_answers_all_other_cases_too(name: str, bundles: dict[str, Built], tmp_path: Path) -> None:
+    in_containers(name, bundles, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["stream through a step", "status, headers and cookies"])
+def test_so_do_containers_that_call_each_other(name: str, apart: dict[str, Built], tmp_path: Path) -> None:
+    in_containers(name, apart, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name in APART if name not in ("stream through a step", "status, headers and cookies")])
+def test_containers_that_call_each_other_answer_all_other_cases_too(name: str, apart: dict[str, Built], tmp_path: Path) -> None:
+    in_containers(name, apart, tmp_path)
 
 
 def check(found: Outcome, expected: Outcome, *, buffered: bool) -> None:

@@ -63,7 +63,7 @@ def test_without_knative_deployments_are_written(tmp_path: Path) -> None:
     [
         ((SWITCH, "--target", "kserve", "--image", "one"), "would be the image of 3 services: upper, lower, middle-model"),
         ((SWITCH, "--target", "kserve", "--placement", "fused"), "--placement: does not go with --target kserve"),
-        ((SWITCH, "--image", "{name}"), "--image: goes with --target kserve only"),
+        ((SWITCH, "--image", "{name}"), "--image: goes with --target container or knative or kserve only"),
         ((SWITCH, "--no-knative"), "--no-knative: goes with --target kserve only"),
     ],
 )

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from fnkit.deploy.kserve import (
-    ServedFunction,
-    cluster_name,
-    documents_text,
-    export_kserve,
-    export_target,
-    find_crd_violations,
-    write_export,
-)
+from fnkit.deploy.container_names import cluster_name
+from fnkit.deploy.export import Order
+from fnkit.deploy.knative import Served
+from fnkit.deploy.kserve import documents_text, export_kserve, export_target, find_crd_violations, write_export
 from fnkit.errors import DeployError, ProblemsError
 from fnkit.functions.services import code_services
 from fnkit.inference_graph.decode import read_graph
 from fnkit.inference_graph.encode import to_document
 from fnkit.inference_graph.spec import InferenceGraph
 from fnkit.manifest import Document, Flow, Function, Manifest
-from fnkit.project import load
 from fnkit.project.loaded import Loaded
 
 
@@ -39,7 +34,7 @@ def graph(*steps: dict[str, Any], kind: str = "Sequence", **spec: Any) -> Infere
     )
 
 
-FUNCTION = ServedFunction("Iris_Tree", "registry/iris:1", memory_mb=256, timeout_s=30, environment={"B": "2", "A": "1"})
+FUNCTION = Served("Iris_Tree", "registry/iris:1", memory_mb=256, timeout_s=30, environment={"B": "2", "A": "1"})
 
 
 def test_a_graph_and_a_knative_service_per_function_are_written() -> None:
@@ -51,17 +46,21 @@ def test_a_graph_and_a_knative_service_per_function_are_written() -> None:
         "metadata": {"name": "iris-tree", "namespace": "models", "labels": {"app": "iris-tree", "fnkit": "function"}},
         "spec": {
             "template": {
+                "metadata": {"annotations": {"autoscaling.knative.dev/min-scale": "0"}},
                 "spec": {
+                    "containerConcurrency": 1,
                     "timeoutSeconds": 30,
                     "containers": [
                         {
                             "image": "registry/iris:1",
                             "ports": [{"containerPort": 8080}],
                             "resources": {"requests": {"memory": "256Mi"}, "limits": {"memory": "256Mi"}},
+                            "readinessProbe": {"httpGet": {"path": "/_fnkit/ready", "port": 8080}},
+                            "livenessProbe": {"httpGet": {"path": "/_fnkit/live", "port": 8080}, "failureThreshold": 6},
                             "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
                         }
                     ],
-                }
+                },
             }
         },
     }
@@ -103,7 +102,7 @@ def test_what_a_cluster_would_refuse_is_refused_at_once() -> None:
     bad = graph({"serviceName": "a", "dependency": "hard"}, {}, kind="sequence", scaleMetric="gpu")
 
     with pytest.raises(ProblemsError) as caught:
-        export_kserve(bad, [ServedFunction("a-b", "i"), ServedFunction("a_b", "i")])
+        export_kserve(bad, [Served("a-b", "i"), Served("a_b", "i")])
 
     text = str(caught.value)
     assert 'spec.nodes.root.routerType: Unsupported value: "sequence"' in text
@@ -165,12 +164,18 @@ def test_the_documents_are_one_yaml_text() -> None:
     assert tuple(yaml.safe_load_all(documents_text(documents))) == documents
 
 
-def test_an_export_is_a_yaml_file_and_a_bundle_per_step_class(tmp_path: Path) -> None:
+def test_an_export_is_a_yaml_file_and_a_build_context_per_step_class(tmp_path: Path) -> None:
     example = Path(__file__).parents[3] / "examples" / "kserve" / "switch.yaml"
 
-    written = write_export(load(str(example)), tmp_path / "out", image=lambda name: f"registry/{name}")
+    path, containers = write_export(Order(str(example), tmp_path / "out", given={"registry": "registry.example/team"}))
 
-    assert [path.name for path in written] == ["kserve.yaml", "upper", "lower", "middle-model"]
-    kinds = [document["kind"] for document in yaml.safe_load_all(written[0].read_text("utf-8"))]
-    assert kinds == ["Service", "Service", "Service", "InferenceGraph"]
-    assert (tmp_path / "out" / "upper" / "upper.zip").is_file()
+    assert [container.name for container in containers] == ["upper", "lower", "middle-model"]
+    *services, exported = yaml.safe_load_all(path.read_text("utf-8"))
+    assert exported["kind"] == "InferenceGraph"
+    images = [service["spec"]["template"]["spec"]["containers"][0]["image"] for service in services]
+    assert images == [container.image for container in containers]
+    assert all(re.fullmatch(r"registry\.example/team/[a-z-]+:[0-9a-f]{12}", image) for image in images)
+    upper = containers[0].folder
+    assert (upper / "upper.zip").is_file()
+    assert {entry.name for entry in upper.iterdir()} >= {"Dockerfile", ".dockerignore", "bundle"}
+    assert (upper / "bundle" / "bundle.json").is_file()
