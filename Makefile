@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PYTEST_ARGS ?=
+# Most tests wait for processes most of the time, so there are more workers than a small machine has cores. "-n 0" in PYTEST_ARGS: one process.
+TEST_WORKERS ?= 4
 
 .PHONY: demo test test-long check bench format clean help
 
@@ -38,7 +40,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/python examples/streaming/demo.py
 
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 test-long: $(VENV)/.test
 	@$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
