@@ -186,6 +186,10 @@ class MLRunTimeoutError(MLRunHTTPStatusError):
     status = 504
 
 
+class StepTimeoutError(MLRunTimeoutError, TimeoutError):
+    """504: a step did not answer, or its stream stood still, for longer than its call options allow."""
+
+
 class ModelRunnerError(FnkitError):
     """Models of a model runner step failed; the message names each of them."""
 

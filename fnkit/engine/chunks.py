@@ -105,7 +105,9 @@ def _reached(collected: dict[Node, list[object]]) -> list[tuple[Node, list[objec
 
 
 def _collected(event: Event, collector: Node, bodies: list[object], failures: list[Exception]) -> Onward:
-    return Onward(collector.release, event.copy((bodies, failures[0] if failures else None)))
+    one = event.copy((bodies, failures[0] if failures else None))
+    one.lineage = (*event.lineage, collector.name)
+    return Onward(collector.release, one)
 
 
 async def _told(

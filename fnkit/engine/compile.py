@@ -12,15 +12,16 @@ from fnkit.engine.program import Program, passage
 from fnkit.engine.routes import build_routes
 from fnkit.engine.trip import Trip
 from fnkit.errors import GraphError
-from fnkit.manifest.model import Flow, Router
+from fnkit.manifest.model import NO_CALL_OPTIONS, Flow, Router
 from fnkit.records import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fnkit.engine.answer import QueueWriter, RemoteStep
     from fnkit.engine.context import Context
+    from fnkit.engine.guard import Guard
     from fnkit.engine.resolve import Namespace
-    from fnkit.manifest.model import Manifest, Step
+    from fnkit.manifest.model import CallOptions, Manifest, Step
 
 NO_LIMIT = 10_000
 CYCLIC_LIMIT = 100
@@ -59,6 +60,7 @@ class Compiler:
         self._follow = self._edges()
         self._looped = False
         self._calls_out = False
+        self._guards: list[Guard] = []
 
     def _edges(self) -> dict[str, list[str]]:
         known = self._part.steps
@@ -81,6 +83,8 @@ class Compiler:
         for node in nodes.values():
             node.lead(_line(node))
         looped = self._looped or (self._calls_out and any(len(node.targets) > 1 for node in nodes.values()))
+        for guard in self._guards if looped else ():
+            guard.use_loop()
         make_trip: type[Trip] = import_module("fnkit.engine.loop").LoopTrip if looped else Trip
         return Program(
             nodes,
@@ -140,13 +144,23 @@ class Compiler:
             return self._queue_node(index, step)
         more = {}
         if step.kind == "router":
-            more["routes"] = build_routes(
-                step, self._context, self._namespaces, self._remote if self._function != EVERYWHERE else None, self._homes
-            )
+            remote = self._remote if self._function != EVERYWHERE else None
+            more["routes"] = build_routes(step, self._context, self._namespaces, remote, self._homes, guard=self._guarded)
             self._looped = self._looped or any(route.needs_loop for route in more["routes"].values())
         built = build_step(step, self._context, self._namespaces, **more)
         self._looped = self._looped or waits(built)
-        return node_of(index, step, built)
+        return node_of(index, step, self._guarded(step.name, built, step.call))
+
+    def _guarded(self, name: str, built: Built, call: CallOptions) -> Built:
+        """Return *built* with the limits and retries of its call options; as it is where there are none."""
+        if call == NO_CALL_OPTIONS or built.call is None:
+            return built
+        guards = import_module("fnkit.engine.guard")
+        if not guards.is_guarded(call):
+            return built
+        found: tuple[Built, Guard] = guards.guarded(name, built, call)
+        self._guards.append(found[1])
+        return found[0]
 
     def _remote_node(self, index: int, step: Step) -> Node:
         if self._remote is None:

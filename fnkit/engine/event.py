@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import urandom
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fnkit.engine.node import Node
+
 
 class Event:
     """One request on its way through a graph.
@@ -15,12 +19,14 @@ class Event:
 
     The engine adds: `error` and `origin_state` (exception and name of the failing step, for error handlers), `streaming_step` and
     `chunk_id` (which step streams this chunk, and its number from 0), `terminated` (a step may set it to end a synchronous graph).
+    *lineage* tells the copies of one event from each other: the branches that it took, its place among many, its message.
     Steps may add attributes of their own; branches share them.
     """
 
     __slots__ = (
         "__dict__",
         "_accept",
+        "_at",
         "_counts",
         "_id",
         "body",
@@ -40,6 +46,7 @@ class Event:
     origin_state: str = ""
     chunk_id: int = -1
     terminated: bool = False
+    lineage: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -92,6 +99,32 @@ class Event:
     @accept.setter
     def accept(self, value: str) -> None:
         self._accept = value
+
+    @property
+    def visit(self) -> Node | str | None:
+        """Where the event is: the node of the step that it was last given to, or the key that its caller gave it."""
+        return getattr(self, "_at", None)
+
+    @visit.setter
+    def visit(self, at: Node | str | None) -> None:
+        self._at = at
+
+    @property
+    def idempotency_key(self) -> str:
+        """What names this visit of this event to this step, and no other one.
+
+        It is the same again at every further attempt, in whatever function the step runs, and when a queue or a client delivers the event
+        again under the same id: `ID[:BRANCH...]/STEP[/STREAM.CHUNK]/VISIT`.
+        """
+        at = self.visit
+        if isinstance(at, str):
+            return at
+        place = ":".join((self.id, *self.lineage))
+        if at is None:
+            return place
+        chunk = f"/{self.streaming_step}.{self.chunk_id}" if self.streaming_step else ""
+        number = self._counts[at.index] if at.limit and self._counts is not None else 1
+        return f"{place}/{at.name}{chunk}/{number}"
 
     def header(self, name: str, default: str = "") -> str:
         """Return the header *name* (lower case), whatever case it was sent in."""

@@ -53,6 +53,12 @@ class LoopTrip(Trip):
                 branches.append((target, event))
             else:
                 branches.append((target, event.copy(isolate(body))))
+        if self.program.keyed:
+            trunk = event.lineage
+            if inline is not None and inline is not COMPLETE:
+                event.lineage = (*trunk, inline.name)
+            for target, branch in branches:
+                branch.lineage = (*trunk, target.name)
         for target, branch in branches:
             self.spawn(target, branch)
         return inline

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from typing import Literal, Protocol
 
     class Choice(Protocol):
@@ -95,6 +95,24 @@ class RemoteStream:
         self.chunks = chunks
 
 
-STREAMS = frozenset((GENERATOR, ASYNC_GENERATOR, RemoteStream))
+class OpenedStream:
+    """A stream of a step that runs here and whose first chunk has been pulled already: *pull* returns each chunk, *close* ends it."""
+
+    __slots__ = ("_close", "_pull")
+
+    def __init__(self, pull: Callable[[], Awaitable[object]], close: Callable[[], Awaitable[None]]) -> None:
+        self._pull = pull
+        self._close = close
+
+    async def __anext__(self) -> object:
+        """Return the next chunk."""
+        return await self._pull()
+
+    async def aclose(self) -> None:
+        """Close the generator behind it."""
+        await self._close()
+
+
+STREAMS = frozenset((GENERATOR, ASYNC_GENERATOR, RemoteStream, OpenedStream))
 SPECIAL = STREAMS | {COROUTINE, Drop, Many}
 """The classes of results that are not simply the next body."""

@@ -17,10 +17,22 @@ class Program:
     """The nodes of one flow.
 
     *start* is where events enter. *answers*: a step responds to the client. *looped*: a step can wait for an event loop. *sequential*: the
-    flow has `engine="sync"`. *background* holds the tasks under way.
+    flow has `engine="sync"`. *keyed*: a step can ask which visit of the event this is. *background* holds the tasks under way.
     """
 
-    __slots__ = ("_fans", "answers", "background", "context", "looped", "make_trip", "nodes", "sequential", "size", "start")
+    __slots__ = (
+        "_fans",
+        "answers",
+        "background",
+        "context",
+        "keyed",
+        "looped",
+        "make_trip",
+        "nodes",
+        "sequential",
+        "size",
+        "start",
+    )
 
     def __init__(
         self,
@@ -41,6 +53,7 @@ class Program:
         self.looped = looped
         self.sequential = sequential
         self.size = size
+        self.keyed = any(node.takes_event or node.power == "remote" for node in nodes.values())
         self.background: set[object] = set()
         self.start = starts[0] if len(starts) == 1 else self.fan(starts)
         self.make_trip = make_trip

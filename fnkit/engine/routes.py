@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
-from fnkit.engine.construct import Built, build_step, suspends
+from fnkit.engine.construct import Built, Call, build_step, suspends
 from fnkit.engine.event import Event
 from fnkit.engine.powers import COROUTINE
 from fnkit.manifest.model import Step
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fnkit.engine.answer import RemoteStep
     from fnkit.engine.context import Context
     from fnkit.engine.resolve import Namespace
+    from fnkit.manifest.model import CallOptions
 
 
 class RouteCall:
@@ -27,10 +28,10 @@ class RouteCall:
 
     __slots__ = ("_call", "_takes_event", "key", "needs_loop", "object")
 
-    def __init__(self, key: str, built: Built) -> None:
+    def __init__(self, key: str, built: Built, call: Call | None = None) -> None:
         self.key = key
         self.object = built.object
-        self._call = built.call
+        self._call = call or built.call
         self._takes_event = built.takes_event
         asked = getattr(built.object, "needs_loop", None)
         self.needs_loop = asked if isinstance(asked, bool) else suspends(built.call)
@@ -72,13 +73,26 @@ def build_routes(
     namespaces: Sequence[Namespace],
     remote: Callable[[Step], RemoteStep] | None,
     homes: Collection[str] = ("", "*"),
+    *,
+    guard: Callable[[str, Built, CallOptions], Built] = lambda _name, built, _call: built,
 ) -> dict[str, RouteCall | RemoteRoute]:
-    """Return the routes of *step* by their keys, constructed. One whose function is none of *homes* is called through *remote*."""
+    """Return the routes of *step* by their keys, constructed. One whose function is none of *homes* is called through *remote*.
+
+    *guard* gives a route that runs here the limits and retries of its call options.
+    """
     routes: dict[str, RouteCall | RemoteRoute] = {}
     for route in step.routes:
-        alone = Step(name=route.key, target=route.target, handler=route.handler, args=route.args, function=route.function)
+        alone = Step(
+            name=route.key,
+            target=route.target,
+            handler=route.handler,
+            args=route.args,
+            function=route.function,
+            call=route.call,
+        )
         if remote is not None and route.function not in homes:
             routes[route.key] = RemoteRoute(route.key, remote(alone))
         else:
-            routes[route.key] = RouteCall(route.key, build_step(alone, context, namespaces))
+            built = build_step(alone, context, namespaces)
+            routes[route.key] = RouteCall(route.key, built, guard(route.key, built, route.call).call)
     return routes

@@ -45,9 +45,15 @@ class Trip:
         """Send *event* to all *targets*; return the one that the caller walks on to, or None. The others get copies."""
         inline = COMPLETE if COMPLETE in targets else targets[0]
         body = event.body
+        keyed = self.program.keyed
         for target in targets:
             if target is not inline:
-                self.spawn(target, event.copy(isolate(body)))
+                branch = event.copy(isolate(body))
+                if keyed:
+                    branch.lineage = (*event.lineage, target.name)
+                self.spawn(target, branch)
+        if keyed and inline is not COMPLETE:
+            event.lineage = (*event.lineage, inline.name)
         return inline
 
     def spawn(self, node: Node, event: Event) -> None:
@@ -62,8 +68,10 @@ class Trip:
         if self.merges is None:
             self.split = True
             self.merges = {}
-        _, bodies = self.merges.setdefault(node, (event, []))
+        first, bodies = self.merges.setdefault(node, (event, []))
         bodies.append(event.body)
+        if first is not event and first.lineage != event.lineage:
+            event.lineage = first.lineage = _common(first.lineage, event.lineage)
         if len(bodies) < node.expected:
             return None
         del self.merges[node]
@@ -145,3 +153,13 @@ class Trip:
         """Stop what is under way."""
         self.later = None
         self.merges = None
+
+
+def _common(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what two branches have in common: after a merge it does not matter which of them arrived first."""
+    same = 0
+    for mine, theirs in zip(one, other, strict=False):
+        if mine != theirs:
+            break
+        same += 1
+    return one[:same]

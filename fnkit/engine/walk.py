@@ -137,6 +137,7 @@ async def _apply(trip: Trip, node: Node, event: Event) -> tuple[object, Event]:
             event.body = bodies
             return Onward(node.release, event), event
         case "remote":
+            event._at = node
             return _arrived(node, event, await node.call(event)), event  # type: ignore[misc]  # a RemoteStep
         case _:
             return await _apply_call(trip, node, event)
@@ -154,7 +155,11 @@ def _arrived(node: Node, event: Event, answer: Answer) -> object:
 
 
 async def _apply_call(trip: Trip, node: Node, event: Event) -> tuple[object, Event]:
-    result = node.call(event if node.takes_event else read_path(event.body, node.input_path))
+    if node.takes_event:
+        event._at = node
+        result = node.call(event)
+    else:
+        result = node.call(read_path(event.body, node.input_path))
     if result.__class__ is COROUTINE:
         result = await result
     if result.__class__ in SPECIAL:
@@ -201,8 +206,9 @@ async def _send_many(trip: Trip, node: Node, event: Event, many: Many) -> object
         event.body = bodies[0]
         return _onward(trip, await route(node, event), event)
     first: object = NOTHING
-    for body in bodies:
+    for number, body in enumerate(bodies):
         one = event.copy(body)
+        one.lineage = (*event.lineage, f"{node.name}.{number}")
         for value in await run_whole(trip.program, await route(node, one), one, trip.collected):
             if trip.whole:
                 await trip.arrive(value)

@@ -51,9 +51,18 @@ def _is_plain(value: object) -> bool:
 
 
 def _key(step: str, event: Event) -> str:
-    """Return what tells this visit of *event* to *step* from any other one; the same again when the event is delivered again."""
+    """Return what tells this visit of *event* to *step* from any other one; the same again when the event is delivered again.
+
+    An engine that has led the event here knows the visit. Where none has, or where the step was called by another one (a route by its
+    router), the calls are counted.
+    """
+    at = event.visit
+    if at is not None and not isinstance(at, str) and at.name == step:
+        return event.idempotency_key
     visits: dict[str, int] = event.__dict__.setdefault(_VISITS, {})
-    place = f"{event.id}/{step}" + (f"/{event.streaming_step}.{event.chunk_id}" if event.streaming_step else "")
+    place = f"{event.idempotency_key}/{step}"
+    if at is None and event.streaming_step:
+        place += f"/{event.streaming_step}.{event.chunk_id}"
     visits[place] = number = visits.get(place, 0) + 1
     return f"{place}/{number}"
 
@@ -83,7 +92,7 @@ def read_call(payload: Mapping[str, object]) -> tuple[str, Event]:
     )
     own = fields.get("own")
     event.__dict__.update(own if isinstance(own, dict) else {})
-    event.__dict__["idempotency_key"] = str(call.get("key", ""))
+    event.visit = str(call.get("key", ""))
     chunk, error = fields.get("chunk"), fields.get("error")
     if isinstance(chunk, list) and len(chunk) == 2:
         event.streaming_step, event.chunk_id = str(chunk[0]), int(chunk[1])
