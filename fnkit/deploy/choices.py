@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from fnkit.bundle import Build, Options, build, is_build_folder
 from fnkit.bundle.platforms import choose_platform
 from fnkit.deploy.sources import find_secrets
 from fnkit.deploy.wanted import StreamRuntime, Wishes
+from fnkit.errors import UsageError
 from fnkit.manifest import Manifest
-from fnkit.project import Settings
+from fnkit.project import Settings, load, read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +22,40 @@ class Choices:
     stage: str = ""
     public: bool | None = None
     stream_runtime: StreamRuntime = "patch"
+    platform: str = ""
 
 
 def choose(choices: Choices, settings: Settings, manifest: Manifest, environ: Mapping[str, str]) -> Wishes:
     """Return how to deploy *manifest*; *environ* may name the secrets of its queues."""
+    platform = choices.platform or _cloud_platform(settings)
     return Wishes(
         stage=choices.stage or settings.stage,
         public=settings.public if choices.public is None else choices.public,
         role=settings.role,
         bucket=settings.bucket,
-        architecture=choose_platform(cloud_platform(settings), for_cloud=True).architecture,
+        architecture=choose_platform(platform, for_cloud=True).architecture,
         stream_runtime=choices.stream_runtime,
         secrets=find_secrets(manifest, environ),
     )
 
 
-def cloud_platform(settings: Settings) -> str:
+def build_for_cloud(
+    target: str, out: Path, *, options: Options, environ: Mapping[str, str], report: Callable[[str], None]
+) -> tuple[Build, Settings]:
+    """Build *target* into *out* for Lambda's machines, or open it if it is built; return it with the settings that hold for it."""
+    if options.platform == "host":
+        raise UsageError(
+            "Lambda does not have this machine", where="--platform", hint="leave it out, or name a platform of Linux"
+        )
+    if is_build_folder(Path(target)):
+        if options.placement:
+            raise UsageError("what is built is placed already", where="--placement", hint="name the step file instead")
+        return build(target, out), read_settings(Path.cwd(), environ)
+    loaded = load(target)
+    platform = options.platform or _cloud_platform(loaded.settings)
+    return build(loaded, out, options=replace(options, platform=platform, for_cloud=True), report=report), loaded.settings
+
+
+def _cloud_platform(settings: Settings) -> str:
     """Return the platform that *settings* name for functions in the cloud; this machine is none that Lambda has."""
     return "" if settings.platform == "host" else settings.platform

@@ -27,6 +27,7 @@ _LONGEST_RETENTION_S = 1_209_600
 _LARGEST_BATCH = 10_000
 _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@!-]+")
 _LONGEST_SECRET = 200  # characters of the ARN, as a mapping takes it
+_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 _ACCOUNT = re.compile(r"\d{12}")
 
 
@@ -104,6 +105,9 @@ def find_warnings(manifest: Manifest) -> Iterator[str]:
             yield f"{where}: up to 2 batches at once, not {spec.max_concurrency}: Lambda cannot be held to less"
         if spec.kind == "local" and (spec.retention.retention_s or 0) > _LONGEST_RETENTION_S:
             yield f"{where}: messages are kept for 14 days, no longer"
+        for broker in spec.brokers:
+            if broker.rpartition(":")[0] in _THIS_MACHINE:
+                yield f"{where}: broker '{broker}' is this machine, which Lambda cannot reach"
         if spec.kind == "kafka":
             yield (
                 f"{where}: a batch with a failed record comes again as a whole, ten times; then '{mapping.spec.name}-dead' holds its "
@@ -147,11 +151,12 @@ def _names(spec: QueueSpec, names: Names, *, read: bool) -> Iterator[str]:
 def _queues(spec: QueueSpec, names: Names, timeouts: Mapping[str, int]) -> Iterator[WantedQueue]:
     """Yield the dead-letter queue first: the other one names it. *timeouts*: seconds a reader has, by the name of its queue."""
     for name in _names(spec, names, read=spec.name in timeouts):
-        fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+        attributes = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
         if name == names.dead(spec):
-            yield WantedQueue(name, {**fifo, "MessageRetentionPeriod": str(_LONGEST_RETENTION_S)})
+            attributes["MessageRetentionPeriod"] = str(_LONGEST_RETENTION_S)
         else:
-            yield WantedQueue(name, {**fifo, **_attributes(spec, names, timeouts.get(spec.name, 60))})
+            attributes |= _attributes(spec, names, timeouts.get(spec.name, 60))
+        yield WantedQueue(name, attributes, names.arn("sqs", name))
 
 
 def _attributes(spec: QueueSpec, names: Names, timeout_s: int) -> dict[str, str]:

@@ -74,10 +74,11 @@ class WantedRole:
 
 @dataclass(frozen=True, slots=True)
 class WantedQueue:
-    """An SQS queue as it shall be; *attributes* as the API takes them."""
+    """An SQS queue as it shall be; *attributes* as the API takes them, *arn* what it will have."""
 
     name: str
     attributes: Mapping[str, str]
+    arn: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -365,6 +365,7 @@ def test_a_batch_that_lambda_does_not_take_is_refused(tmp_path: Path) -> None:
         ({"max_concurrency": 1}, "up to 2 batches at once, not 1"),
         ({"retention_in_hours": 500}, "messages are kept for 14 days"),
         ({"path": "kafka://one:9092/orders"}, "comes again as a whole, ten times; then 'jobs-dead' holds its offsets"),
+        ({"path": "kafka://localhost:9092/orders"}, "broker 'localhost:9092' is this machine"),
         ({"path": "orders", "cluster": MSK}, "a cluster of Amazon MSK is reached from inside its network only"),
     ],
 )
