@@ -10,20 +10,24 @@ from pathlib import Path
 from typing import Protocol, cast, get_args
 
 import click
+from click.core import ParameterSource
 
-from fnkit.bundle import Build, Options, build, is_build_folder
+from fnkit.bundle import Build, Options
 from fnkit.cli.boto import import_boto3
-from fnkit.cli.build import show_warnings, size
+from fnkit.cli.build import show_exported, show_warnings, size
 from fnkit.cli.console import Console
+from fnkit.cli.emulate import command as emulate
 from fnkit.cli.options import common
 from fnkit.deploy import Cloud, Deployed, Prepared, Reports, Wishes, carry_out, find_warnings, prepare
 from fnkit.deploy.actions import Action
-from fnkit.deploy.choices import Choices, choose, cloud_platform
+from fnkit.deploy.choices import Choices, build_for_cloud, choose
+from fnkit.deploy.cloudformation import write_stack
 from fnkit.deploy.wanted import StreamRuntime
 from fnkit.errors import UsageError
-from fnkit.project import Settings, load, read_settings
+from fnkit.project import Settings
 
 _LONG_UPLOAD = 2**20
+_EVERYWHERE = {"target", "place", "placement", "yes", "as_json", "quiet", "verbose"}
 
 
 class _Connect(Protocol):
@@ -41,10 +45,19 @@ class Chosen:
     placement: str | None
     dry_run: bool
     yes: bool
+    template: str
 
 
 @click.command("deploy")
 @click.argument("target")
+@click.option(
+    "--target",
+    "place",
+    type=click.Choice(["aws", "local"]),
+    default="aws",
+    show_default=True,
+    help="Where to: AWS Lambda, or an emulator on a free port of this machine that lives as long as the command.",
+)
 @click.option("--stage", default="", help="The stage: graphs of different stages stand beside each other. Default: dev.")
 @click.option("--region", default="", help="The AWS region; default: the settings, then AWS's own.")
 @click.option("--endpoint-url", default="", metavar="URL", help="Talk to this instead of AWS.")
@@ -58,11 +71,18 @@ class Chosen:
     help="How functions stream: inside the managed runtime, by fnkit's own loop, or not at all.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@click.option(
+    "--template",
+    default="",
+    metavar="FILE",
+    help="Ask nothing of AWS: write a CloudFormation template, and the bundles to a folder code beside it.",
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before the plan is carried out.")
 @common
 def command(
     console: Console,
     target: str,
+    place: str,
     stage: str,
     region: str,
     endpoint_url: str,
@@ -70,29 +90,58 @@ def command(
     public: bool | None,
     stream_runtime: str,
     dry_run: bool,
+    template: str,
     yes: bool,
 ) -> None:
     """Deploy TARGET: a step file, a project folder, a graph's YAML, or a folder that fnkit build wrote.
 
     Shows what will change, then changes it; a second run finds nothing to do. The switch to the new version is the last step.
     """
+    if place == "local":
+        _emulate(console, click.get_current_context())
+        return
     runtime = cast(StreamRuntime, stream_runtime)  # click has checked it
-    chosen = Chosen(target, Choices(stage, public, runtime), region, endpoint_url, placement, dry_run, yes)
+    chosen = Chosen(target, Choices(stage, public, runtime), region, endpoint_url, placement, dry_run, yes, template)
+    _refuse_with_template(chosen)
     with tempfile.TemporaryDirectory(prefix="fnkit-deploy-") as folder:
         built, settings = _build(chosen, Path(folder), console)
-        _deploy(chosen, built, settings, console)
+        if chosen.template:
+            _write_template(chosen, built, settings, console)
+        else:
+            _deploy(chosen, built, settings, console)
+
+
+def _emulate(console: Console, context: click.Context) -> None:
+    """Run the emulator, with what it understands of the command line; UsageError for what only AWS knows."""
+    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    foreign = [f"--{name.replace('_', '-')}" for name in sorted(given - _EVERYWHERE)]
+    if foreign:
+        hint = "leave it out, or see `fnkit emulate --help` for what the emulator can be told"
+        raise UsageError(f"means nothing with --target local: {', '.join(foreign)}", where="fnkit deploy", hint=hint)
+    output = {"as_json": console.as_json, "quiet": console.verbosity < 0, "verbose": max(console.verbosity, 0)}
+    context.invoke(emulate, target=context.params["target"], placement=context.params["placement"], port=0, **output)
+
+
+def _refuse_with_template(chosen: Chosen) -> None:
+    given = (("--dry-run", chosen.dry_run), ("--endpoint-url", bool(chosen.endpoint_url)))
+    for option, is_given in given:
+        if chosen.template and is_given:
+            raise UsageError("does not go with --template", where=option, hint="leave it out: AWS is not asked anything")
+
+
+def _write_template(chosen: Chosen, built: Build, settings: Settings, console: Console) -> None:
+    template = Path(chosen.template)
+    template.parent.mkdir(parents=True, exist_ok=True)
+    wishes = choose(chosen.choices, settings, built.manifest, os.environ)
+    show_exported(console, write_stack(built, wishes, template, region=chosen.region or settings.region))
 
 
 def _build(chosen: Chosen, folder: Path, console: Console) -> tuple[Build, Settings]:
-    if is_build_folder(Path(chosen.target)):
-        if chosen.placement:
-            raise UsageError("what is built is placed already", where="--placement", hint="deploy the step file instead")
-        return build(chosen.target, folder), read_settings(Path.cwd(), os.environ)
-    loaded = load(chosen.target)
-    options = Options(placement=chosen.placement or "", platform=cloud_platform(loaded.settings), for_cloud=True)
-    built = build(loaded, folder, options=options, report=console.say)
-    show_warnings(console, built)
-    return built, loaded.settings
+    options = Options(placement=chosen.placement or "")
+    built, settings = build_for_cloud(chosen.target, folder, options=options, environ=os.environ, report=console.say)
+    if not chosen.template:
+        show_warnings(console, built)
+    return built, settings
 
 
 def _deploy(chosen: Chosen, built: Build, settings: Settings, console: Console) -> None:
