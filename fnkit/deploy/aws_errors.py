@@ -79,12 +79,13 @@ def no_credentials(why: str) -> CredentialsError:
     )
 
 
-def no_region(region: str = "") -> UsageError:
-    """Return the error of a region that is missing or is none."""
+def no_region(region: str = "", *, credentials: bool = True) -> UsageError:
+    """Return the error of a region that is missing or is none; *credentials*: whether at least they are there."""
     message = f"{region!r} is no AWS region" if region else "no AWS region is set"
-    return UsageError(
-        message, where="--region", hint="give --region, or set AWS_REGION or [tool.fnkit] region, such as eu-central-1"
-    )
+    hint = "give --region, or set AWS_REGION or [tool.fnkit] region, such as eu-central-1"
+    if not credentials:
+        message, hint = f"{message}, and there are no credentials", f"{hint}; run `aws configure`; {WITHOUT_ACCOUNT}"
+    return UsageError(message, where="--region", hint=hint)
 
 
 @contextmanager

@@ -42,11 +42,11 @@ def open_session(*, region: str = "", endpoint_url: str = "", environ: Mapping[s
     region = region or environ.get("AWS_REGION", "")  # as AWS's command line and other SDKs; boto3 does not look there
     with translated(region):
         boto = boto3.session.Session(region_name=region or None)
+        credentials = boto.get_credentials()
         if not boto.region_name:
-            raise no_region()
+            raise no_region(credentials=credentials is not None)
         if not endpoint_url and not environ.get("AWS_ENDPOINT_URL"):
             _refuse_misspelt_region(boto, boto.region_name)
-        credentials = boto.get_credentials()
         if credentials is None:
             raise no_credentials("none in the environment, in ~/.aws, or from an identity provider")
         partition = _partition(boto, boto.region_name)
