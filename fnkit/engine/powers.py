@@ -94,6 +94,12 @@ class RemoteStream:
     def __init__(self, chunks: object) -> None:
         self.chunks = chunks
 
+    async def aclose(self) -> None:
+        """Leave the stream, if it can be left."""
+        close = getattr(self.chunks, "aclose", None)
+        if close is not None:
+            await close()
+
 
 class OpenedStream:
     """A stream of a step that runs here and whose first chunk has been pulled already: *pull* returns each chunk, *close* ends it."""

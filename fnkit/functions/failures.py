@@ -29,24 +29,45 @@ class CallTimeout(CallError):
 class RemoteError(Exception):
     """An error of a step in another function, of a type that is not known here.
 
-    *remote_stack* holds the lines of its traceback there; the class has the name of the original.
+    *remote_stack* holds the lines of its traceback there, *remote_bases* the names of the classes that its own derives from; the class
+    has the name of the original.
     """
 
     remote_stack: tuple[str, ...] = ()
+    remote_bases: tuple[str, ...] = ()
 
 
-def remote_error(kind: str, message: str, stack: tuple[str, ...] = ()) -> Exception:
+_ALL = frozenset(("object", "BaseException", "Exception"))
+
+
+def bases_of(error: BaseException) -> tuple[str, ...]:
+    """Return the names of the classes that the class of *error* derives from, but for those that all errors have."""
+    names = [kind.__name__ for kind in type(error).__mro__[1:]]
+    return tuple(name for name in dict.fromkeys((*names, *getattr(error, "remote_bases", ()))) if name not in _ALL)
+
+
+def remote_error(kind: str, message: str, stack: tuple[str, ...] = (), bases: tuple[str, ...] = (), status: int = 0) -> Exception:
     """Return an exception whose class is called *kind* and whose text is *message*.
 
-    Where *kind* is an exception of Python or of fnkit, `except` finds it under that name; no constructor is run.
+    Where *kind*, or the nearest of its *bases* that is, is an exception of Python or of fnkit, `except` finds it under that name; no
+    constructor is run. *status* is the HTTP status that the error asks for, where its class says one.
     """
-    base = getattr(builtins, kind, None) or getattr(errors, kind, None)
-    if not (isinstance(base, type) and issubclass(base, Exception)):
-        base = RemoteError
-    made = type(kind, (base,), {"__str__": lambda _self: message, "__module__": base.__module__, "remote_stack": stack})
+    base = next((known for name in (kind, *bases) if (known := _known(name)) is not None), RemoteError)
+    said = {"__str__": lambda _self: message, "__module__": base.__module__, "remote_stack": stack, "remote_bases": bases}
+    if status and issubclass(base, MLRunHTTPStatusError):
+        said["status"] = status
+    made = type(kind, (base,), said)
     error = made.__new__(made, message)
     assert isinstance(error, Exception)
     error.args = (message,)
     if isinstance(error, errors.FnkitError):
         error.message, error.where, error.hint = message, "", ""
     return error
+
+
+def _known(name: str) -> type[Exception] | None:
+    """Return the exception of Python or of fnkit that is called *name*, if it can be made of a text alone."""
+    found = getattr(builtins, name, None) or getattr(errors, name, None)
+    if not (isinstance(found, type) and issubclass(found, Exception)) or issubclass(found, BaseExceptionGroup):
+        return None
+    return found

@@ -7,7 +7,7 @@ AWS does not keep the borders of chunks, so each frame carries its length: `[kin
     H  head    JSON: {"streaming": bool, "many": bool, "response": ...}; always the first
     C  chunk   [outlets length u16][outlets, JSON][body as in `codec`]; length 65535 and no outlets means: to all next steps
     E  end     nothing; always the last where all went well
-    F  fault   JSON: {"type", "message", "stack"}; always the last where it did not
+    F  fault   JSON: {"type", "message", "stack", "bases", "status"}; always the last where it did not
 
 A plain answer is a head, one chunk and an end, or a head and a fault; where it is *many*, it has a chunk for each body. A stream
 that stops before `E` or `F` was cut off.
@@ -60,14 +60,21 @@ class StepEnd(ByFields):
 
 
 class StepFault(ByFields):
-    """The step failed with an exception of the type *type*, such as `ValueError`."""
+    """The step failed with an exception of the type *type*, such as `ValueError`.
 
-    __slots__ = ("message", "stack", "type")
+    *bases* are the names of the classes that it derives from, the nearest first. *status* is the HTTP status that it asks for, or 0.
+    """
 
-    def __init__(self, type: str, message: str, stack: tuple[str, ...] = ()) -> None:
+    __slots__ = ("bases", "message", "stack", "status", "type")
+
+    def __init__(
+        self, type: str, message: str, stack: tuple[str, ...] = (), bases: tuple[str, ...] = (), status: int = 0
+    ) -> None:
         self.type = type
         self.message = message
         self.stack = stack
+        self.bases = bases
+        self.status = status
 
 
 StepFrame = StepHead | StepChunk | StepEnd | StepFault
@@ -83,7 +90,7 @@ def render_frame(frame: StepFrame) -> bytes:
     if isinstance(frame, StepHead):
         return _render(b"H", dumps({"streaming": frame.streaming, "many": frame.many, "response": frame.response}).encode())
     if isinstance(frame, StepFault):
-        return _render(b"F", dumps({"type": frame.type, "message": frame.message, "stack": frame.stack}).encode())
+        return _render(b"F", dumps({name: getattr(frame, name) for name in frame.__slots__}).encode())
     return _render(b"E", b"")
 
 
@@ -126,7 +133,8 @@ def _parse(kind: bytes, content: bytes) -> StepFrame:
         fields = loads(content)
         if kind == b"H":
             return StepHead(bool(fields["streaming"]), bool(fields.get("many")), fields.get("response"))
-        return StepFault(str(fields["type"]), str(fields["message"]), tuple(map(str, fields["stack"])))
+        bases, status = tuple(map(str, fields.get("bases", ()))), int(fields.get("status", 0))
+        return StepFault(str(fields["type"]), str(fields["message"]), tuple(map(str, fields["stack"])), bases, status)
     except (ValueError, KeyError, TypeError) as error:
         raise InvokeError("a frame of the step's answer cannot be read") from error
 

@@ -15,12 +15,12 @@ from json import loads
 
 from fnkit.errors import UsageError
 from fnkit.functions.failures import CallError, CallThrottled, CallTimeout
-from fnkit.functions.lambda_api import Retryable
+from fnkit.functions.lambda_api import Pieces, Retryable
 from fnkit.net.errors import ConnectError, ConnectionClosed, NetError, TimeoutReached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from fnkit.net.client import Client, Reply
 
@@ -94,7 +94,7 @@ class HttpInvoker:
 
     async def invoke(
         self, function: str, payload: bytes, *, qualifier: str = "", trace: str = "", timeout_s: float | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> Pieces:
         """Call *function* and return the stream of its answer, once the service has accepted the call. There are no versions.
 
         Raises `Retryable` for a service that is not there, is full, or breaks the connection, otherwise `CallError`; so does the stream.
@@ -115,7 +115,7 @@ class HttpInvoker:
             raise CallError(f"function '{function}' cannot be called: {error}") from error
         if reply.status != 200:
             raise _refusal(reply, await _body(reply), function)
-        return _pieces(reply, function)
+        return Pieces(reply, _pieces(reply, function))
 
 
 async def _body(reply: Reply) -> bytes:
@@ -149,7 +149,7 @@ def _described(body: bytes) -> str:
         return ""
 
 
-async def _pieces(reply: Reply, function: str) -> AsyncIterator[bytes]:
+async def _pieces(reply: Reply, function: str) -> AsyncGenerator[bytes, None]:
     try:
         async for data in reply.chunks():
             yield data

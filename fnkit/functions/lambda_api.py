@@ -17,7 +17,7 @@ from fnkit.net.errors import ConnectError, ConnectionClosed, NetError, TimeoutRe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from fnkit.net.client import Client, Reply
 
@@ -32,6 +32,32 @@ class Retryable(Exception):
     def __init__(self, error: CallError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+class Pieces:
+    """The bytes of one answer, as they come. Closing this before its end closes the connection, and so ends what makes the answer."""
+
+    __slots__ = ("_pieces", "_reply")
+
+    def __init__(self, reply: Reply, pieces: AsyncGenerator[bytes, None]) -> None:
+        self._reply = reply
+        self._pieces = pieces
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    def __anext__(self) -> Awaitable[bytes]:
+        """Return the next piece; `CallError` where the function failed outside of its steps, or the answer broke off."""
+        return self._pieces.__anext__()
+
+    def limit(self, seconds: float | None) -> None:
+        """Let what is still to come take *seconds* from now on."""
+        self._reply.limit(seconds)
+
+    async def aclose(self) -> None:
+        """Leave the answer."""
+        await self._pieces.aclose()
+        await self._reply.close()
 
 
 class LambdaApi:
@@ -72,7 +98,7 @@ class LambdaApi:
 
     async def invoke(
         self, function: str, payload: bytes, *, qualifier: str = "", trace: str = "", timeout_s: float | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> Pieces:
         """Invoke *function* and return the stream of its answer, once the API has accepted the call.
 
         Raises `Retryable` for throttles, server errors and broken connections, otherwise `CallError`. The stream raises `CallError`
@@ -83,7 +109,7 @@ class LambdaApi:
                 function, "2021-11-15", "response-streaming-invocations", payload, qualifier, trace, timeout_s
             )
             if reply.status == 200:
-                return _streamed(reply, function)
+                return Pieces(reply, _streamed(reply, function))
             body = await reply.read(_ERROR_LIMIT)
             if reply.status not in (404, 405, 501) or _error_name(reply, body) == "ResourceNotFoundException":
                 raise _refusal(reply, body, function)
@@ -91,7 +117,7 @@ class LambdaApi:
         reply = await self._post(function, "2015-03-31", "invocations", payload, qualifier, trace, timeout_s)
         if reply.status != 200:
             raise _refusal(reply, await reply.read(_ERROR_LIMIT), function)
-        return _whole(reply, function)
+        return Pieces(reply, _whole(reply, function))
 
     async def _post(
         self, function: str, version: str, operation: str, payload: bytes, qualifier: str, trace: str, timeout_s: float | None
@@ -168,7 +194,7 @@ def _function_error(function: str, details: bytes | str) -> CallError:
     return CallTimeout(message) if kind == "Sandbox.Timedout" or "Task timed out" in text else CallError(message)
 
 
-async def _streamed(reply: Reply, function: str) -> AsyncIterator[bytes]:
+async def _streamed(reply: Reply, function: str) -> AsyncGenerator[bytes, None]:
     reader = MessageReader()
     complete = False
     try:
@@ -195,7 +221,7 @@ async def _streamed(reply: Reply, function: str) -> AsyncIterator[bytes]:
         raise CallError(f"the answer of function '{function}' broke off")
 
 
-async def _whole(reply: Reply, function: str) -> AsyncIterator[bytes]:
+async def _whole(reply: Reply, function: str) -> AsyncGenerator[bytes, None]:
     try:
         if reply.header("x-amz-function-error"):
             raise _function_error(function, await reply.read(_ANSWER_LIMIT))

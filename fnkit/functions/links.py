@@ -8,9 +8,10 @@ from json import loads
 from time import sleep
 
 from fnkit.errors import UsageError
-from fnkit.functions.breaker import Breaker
+from fnkit.functions.breaker import FIRST_REST_S, THRESHOLD, Breaker
 from fnkit.functions.caller import StepCaller
 from fnkit.functions.lambda_api import PAYLOAD_LIMIT, LambdaApi
+from fnkit.manifest.model import NO_CALL_OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from fnkit.functions.caller import Invoker
     from fnkit.functions.objects import ObjectStore
+    from fnkit.manifest.model import CallOptions
     from fnkit.net.client import Client
 
 MARGIN_S = 15.0  # what a cold start and the way may take, on top of the time that the step's function has
@@ -32,10 +34,10 @@ class Callers:
         self._prefix = environ.get("FNKIT_FUNCTION_PREFIX", "")
         self._versions = read_versions(environ)
         self._environ = environ
-        self._breakers: dict[str, Breaker] = {}  # one a function: its steps share what it can take
+        self._breakers: dict[object, Breaker] = {}
 
-    def caller(self, step: str, function: str, *, timeout_s: float) -> StepCaller:
-        """Return what calls *step* of the graph's *function*; an answer may take *timeout_s* in all."""
+    def caller(self, step: str, function: str, *, timeout_s: float, call: CallOptions = NO_CALL_OPTIONS) -> StepCaller:
+        """Return what calls *step* of the graph's *function*; an answer may take *timeout_s* in all, *call* may say less."""
         return StepCaller(
             self._api,
             step,
@@ -43,10 +45,17 @@ class Callers:
             pause=self._transport.pause,
             qualifier=self._versions.get(function, ""),
             timeout_s=timeout_s,
-            breaker=self._breakers.setdefault(function, Breaker()),
+            call=call,
+            breaker=self._breaker(function, call),
             store=self._store,
             payload_limit=self._limit,
         )
+
+    def _breaker(self, function: str, call: CallOptions) -> Breaker:
+        """Return the breaker of *function*: its steps share what it can take, as far as they agree on when to leave it alone."""
+        threshold = THRESHOLD if call.breaker_threshold is None else call.breaker_threshold
+        rest_s = FIRST_REST_S if call.breaker_rest_s is None else call.breaker_rest_s
+        return self._breakers.setdefault((function, threshold, rest_s), Breaker(threshold=threshold, rest_s=rest_s))
 
     def _store(self) -> ObjectStore | None:
         return open_objects(self._environ, self._transport)
@@ -62,7 +71,14 @@ def _open_invoker(environ: Mapping[str, str], transport: Transport) -> tuple[Inv
         http = import_module("fnkit.functions.http_invoker")  # only containers pay for its import
         invoker: Invoker = http.HttpInvoker(transport.client, http.Addresses.from_environment(environ))
         return invoker, http.PAYLOAD_LIMIT
-    return LambdaApi.from_environment(transport.client, environ), PAYLOAD_LIMIT
+    return LambdaApi.from_environment(transport.client, calling(environ)), PAYLOAD_LIMIT
+
+
+def calling(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return *environ* as the Lambda API is to see it: an emulator has a key of its own for it, and is told no other."""
+    key = environ.get("FNKIT_ACCESS_KEY", "")
+    own = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": "emulated", "AWS_SESSION_TOKEN": ""}
+    return {**environ, **own} if key else environ
 
 
 def read_versions(environ: Mapping[str, str]) -> dict[str, str]:

@@ -71,6 +71,11 @@ class Reply:
         name = name.lower()
         return next((value for key, value in self.headers if key == name), default)
 
+    def limit(self, seconds: float | None) -> None:
+        """Let the rest of the body take *seconds* from now on, whatever the request was given; None: any time."""
+        if self._stream is not None:
+            self._stream.limit(seconds)
+
     async def read(self, limit: int | None = None) -> bytes:
         """Return the (rest of the) body; raise `BodyTooLarge` as soon as it is known to exceed *limit* bytes."""
         if limit is not None and self._body.left > limit:

@@ -52,7 +52,7 @@ class _Links:
 
     def remote(self, step: Step) -> RemoteLink:
         """Return what stands for *step* in the flow."""
-        link = RemoteLink(step.name, step.function)
+        link = RemoteLink(step)
         self._links.append(link)
         return link
 
@@ -65,7 +65,7 @@ class _Links:
         callers: Callers = links.Callers(self._environ, looped=looped)
         for link in self._links:
             function = self._manifest.function(link.function)
-            link.caller = callers.caller(link.step, link.function, timeout_s=function.timeout_s + links.MARGIN_S)
+            link.caller = callers.caller(link.step, link.function, timeout_s=function.timeout_s + links.MARGIN_S, call=link.call)
 
 
 class RemoteLink:
@@ -73,9 +73,10 @@ class RemoteLink:
 
     needs_loop = False
 
-    def __init__(self, step: str, function: str) -> None:
-        self.step = step
-        self.function = function
+    def __init__(self, step: Step) -> None:
+        self.step = step.name
+        self.function = step.function
+        self.call = step.call
         self.caller: StepCaller | None = None
 
     async def __call__(self, event: Event) -> Answer:

@@ -7,8 +7,10 @@ from json import dumps
 
 from fnkit.engine.response import Response
 from fnkit.engine.stream import SyncSource, close_source
+from fnkit.errors import MLRunHTTPStatusError
 from fnkit.functions.codec import encode_body, response_fields
 from fnkit.functions.envelope import read_call
+from fnkit.functions.failures import bases_of
 from fnkit.functions.frames import StepChunk, StepEnd, StepFault, StepHead, render_frame
 from fnkit.runtime.invocation import OCTETS, Failure, Streamed, Whole
 
@@ -103,7 +105,8 @@ class StepCalls:
             error = error.__cause__
         failure = Failure.of(error)
         self._failures.report(failure)
-        return render_frame(StepFault(failure.kind, failure.message, failure.stack))
+        status = error.status if isinstance(error, MLRunHTTPStatusError) else 0
+        return render_frame(StepFault(failure.kind, failure.message, failure.stack, bases_of(error), status))
 
 
 class _Stream:

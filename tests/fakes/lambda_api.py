@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from typing import Any
 
 from fnkit.functions.eventstream import render_chunk, render_complete
@@ -100,7 +101,16 @@ class FakeLambdaApi:
             request.send_header("Content-Length", str(len(body)))
             request.end_headers()
             request.wfile.write(body)
-        request.wfile.flush()
+        try:
+            request.wfile.flush()
+        except OSError:
+            self._left(request)
+
+    def _left(self, request: BaseHTTPRequestHandler) -> None:
+        """Note that the caller has gone: what was meant for it is dropped."""
+        self.hung_up.set()
+        request.close_connection = True
+        request.wfile = BytesIO()
 
     def _stream(self, request: BaseHTTPRequestHandler, pieces: Iterable[bytes]) -> None:
         request.send_response(200)
@@ -114,8 +124,7 @@ class FakeLambdaApi:
                 self._chunk(request, render_complete(self.report))
             request.wfile.write(b"0\r\n\r\n")
         except OSError:
-            self.hung_up.set()
-            request.close_connection = True
+            self._left(request)
 
     @staticmethod
     def _chunk(request: BaseHTTPRequestHandler, data: bytes) -> None:

@@ -70,3 +70,23 @@ def test_an_answer_closes_the_breaker() -> None:
     breaker.answered()
 
     assert breaker.rest_s() == 0.0
+
+
+def test_a_breaker_without_a_threshold_never_opens() -> None:
+    breaker = Breaker(threshold=0)
+
+    assert not any(breaker.throttled() for _ in range(100))
+    assert breaker.rest_s() == 0
+
+
+def test_the_first_rest_can_be_chosen_and_is_the_first_again_after_an_answer() -> None:
+    breaker = Breaker(threshold=1, rest_s=40, clock=lambda: 0.0)
+
+    breaker.throttled()
+    first = breaker.rest_s()
+    breaker.throttled()
+    second = breaker.rest_s()
+    breaker.answered()
+    breaker.throttled()
+
+    assert (first, second, breaker.rest_s()) == (40, 40, 40)  # never longer than the longest, or than what was asked for

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import threading
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
 import pytest
 
@@ -16,9 +18,11 @@ from fnkit.engine.answer import Answer
 from fnkit.functions.breaker import Breaker
 from fnkit.functions.caller import StepCaller
 from fnkit.functions.codec import encode_body
-from fnkit.functions.failures import CallError, CallThrottled, CallTimeout, RemoteError, remote_error
+from fnkit.functions.failures import CallError, CallThrottled, CallTimeout, RemoteError, bases_of, remote_error
 from fnkit.functions.frames import StepChunk, StepEnd, StepFault, StepFrame, StepHead, render_frame
 from fnkit.functions.lambda_api import LambdaApi
+from fnkit.functions.links import Callers
+from fnkit.manifest.model import CallOptions
 from fnkit.net import aio, blocking
 from fnkit.net.client import Client
 from tests.fakes.lambda_api import FakeLambdaApi, Refusal
@@ -254,7 +258,7 @@ def test_a_function_that_answers_too_late_is_a_504() -> None:
     release = threading.Event()
 
     def late(_: object) -> list[bytes]:
-        release.wait(10)
+        release.wait(60)
         return [VALUE]
 
     with FakeLambdaApi(late) as api:
@@ -284,7 +288,7 @@ def test_calls_on_an_event_loop_run_at_the_same_time_and_closing_a_stream_hangs_
     together = threading.Barrier(3)
 
     def endless(_: object) -> Iterator[bytes]:
-        together.wait(10)
+        together.wait(60)
         yield wire(StepHead(streaming=True), body("a"))
         while True:
             yield wire(body("more" * 1000))
@@ -301,7 +305,7 @@ def test_calls_on_an_event_loop_run_at_the_same_time_and_closing_a_stream_hangs_
             firsts.append((await anext(stream))[0])
             await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
         await client.close()
-        await asyncio.to_thread(api.hung_up.wait, 10)
+        await asyncio.to_thread(api.hung_up.wait, 60)
         return firsts
 
     with FakeLambdaApi(endless) as api:
@@ -309,7 +313,9 @@ def test_calls_on_an_event_loop_run_at_the_same_time_and_closing_a_stream_hangs_
         assert api.hung_up.is_set()
 
 
-@pytest.mark.parametrize("kind", ["ValueError", "UnicodeDecodeError", "MLRunNotFoundError", "SystemExit", "Whatever", "int"])
+@pytest.mark.parametrize(
+    "kind", ["ValueError", "UnicodeDecodeError", "MLRunNotFoundError", "SystemExit", "Whatever", "int", "ExceptionGroup"]
+)
 def test_any_error_can_be_made_whole_again(kind: str) -> None:
     error = remote_error(kind, "the text")
 
@@ -363,3 +369,212 @@ def test_a_function_that_stays_throttled_is_left_alone() -> None:
             call(Event(2))
 
     assert len(api.calls) == 3
+
+
+class Held:
+    """Answers of a function that keep their caller waiting; *release* lets the server's thread go."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+        self.release = threading.Event()
+
+    def __call__(self, _call: object) -> Iterator[bytes]:
+        yield from self.pieces
+        self.release.wait(30)
+
+
+def late_call(api: FakeLambdaApi, call: CallOptions, *, looped: bool) -> list[object]:
+    """Call a step once and read its answer; return the chunks, or the one value, and then the error."""
+    found: list[object] = []
+
+    async def scenario(client: Client, pause: Callable[[float], Awaitable[None]]) -> None:
+        invoker = LambdaApi.from_environment(lambda: client, {"AWS_ENDPOINT_URL": api.url})
+        caller = StepCaller(invoker, "score", "f", pause=pause, timeout_s=60, call=call)
+        try:
+            answer = await caller(Event(1))
+            if not answer.streaming:
+                found.append(answer.value)
+                return
+            async for value, _ in answer.value:  # type: ignore[attr-defined]  # a streaming answer's value
+                found.append(value)
+        except Exception as error:
+            found.append(error)
+        finally:
+            await client.close()
+
+    async def no_pause(seconds: float) -> None:
+        """Go on at once."""
+
+    if looped:
+        asyncio.run(scenario(Client(aio.connector()), asyncio.sleep))
+    else:
+        drive(scenario(Client(blocking.connector()), no_pause))
+    return found
+
+
+BEGUN = wire(StepHead(streaming=True), body("a"))
+
+
+@pytest.mark.parametrize("looped", [False, True], ids=["plain", "loop"])
+@pytest.mark.parametrize(
+    ("pieces", "call", "chunks", "text"),
+    [
+        ((), {"timeout_s": 0.1}, [], r"step 'score' did not answer within 0\.1 s"),
+        ((wire(StepHead(streaming=False)),), {"timeout_s": 0.1}, [], r"step 'score' did not answer within 0\.1 s"),
+        ((wire(StepHead(streaming=True)),), {"timeout_s": 0.1}, [], r"step 'score' did not answer within 0\.1 s"),
+        ((BEGUN,), {"timeout_s": 20, "idle_timeout_s": 0.1}, ["a"], r"stream of step 'score' stood still for more than 0\.1 s"),
+        ((BEGUN,), {"idle_timeout_s": 0.1}, ["a"], r"stream of step 'score' stood still for more than 0\.1 s"),
+    ],
+    ids=["nothing", "half an answer", "no chunk", "no second chunk", "no second chunk, idle only"],
+)
+def test_the_limits_of_a_step_end_its_call(
+    pieces: tuple[bytes, ...], call: dict[str, float], chunks: list[str], text: str, looped: bool
+) -> None:
+    answer = Held(*pieces)
+    with FakeLambdaApi(answer) as api:
+        found = late_call(api, CallOptions(**call), looped=looped)  # type: ignore[arg-type]  # options by name
+        answer.release.set()
+
+    assert found[:-1] == chunks
+    assert isinstance(found[-1], errors.StepTimeoutError)
+    assert re.search(text, str(found[-1]))
+    assert len(api.calls) == 1
+
+
+@pytest.mark.parametrize("looped", [False, True], ids=["plain", "loop"])
+def test_an_answer_within_its_limits_comes_as_without_them(looped: bool) -> None:
+    stream = wire(StepHead(streaming=True), body("a"), body("b"), StepEnd())
+    with FakeLambdaApi(lambda _: [stream[at : at + 7] for at in range(0, len(stream), 7)]) as api:
+        chunks = late_call(api, CallOptions(timeout_s=30, idle_timeout_s=30), looped=looped)
+    with FakeLambdaApi(lambda _: [VALUE]) as api:
+        value = late_call(api, CallOptions(timeout_s=30), looped=looped)
+    with FakeLambdaApi(lambda _: [wire(StepHead(streaming=True), StepEnd())]) as api:
+        empty = late_call(api, CallOptions(timeout_s=30), looped=looped)
+
+    assert (chunks, value, empty) == (["a", "b"], [{"a": b"\x00"}], [])
+
+
+def test_the_time_of_the_function_itself_still_holds_and_is_named() -> None:
+    answer = Held(BEGUN)
+    with FakeLambdaApi(answer) as api:
+        caller = Caller(api, timeout_s=0.3, call=CallOptions(idle_timeout_s=30))
+        chunks = caller.chunks(caller(Event(1)))
+        first = next(chunks)
+        with pytest.raises(CallTimeout, match="did not finish its answer in time"):
+            next(chunks)
+        answer.release.set()
+
+    assert first == ("a", None)
+
+
+def test_what_a_late_step_leaves_is_told_by_the_closed_connection() -> None:
+    def endless(_: object) -> Iterator[bytes]:
+        yield BEGUN
+        while True:
+            time.sleep(0.01)
+            yield b""  # no frame, but bytes on the wire
+
+    with FakeLambdaApi(endless) as api:
+        found = late_call(api, CallOptions(timeout_s=20, idle_timeout_s=0.2), looped=False)
+
+        assert isinstance(found[-1], errors.StepTimeoutError)
+        assert api.hung_up.wait(30)
+
+
+def test_options_say_how_often_and_after_which_pauses_a_call_is_tried_again() -> None:
+    call = CallOptions(retries=3, backoff_s=1, backoff_rate=3, max_backoff_s=4, jitter="none")
+    with FakeLambdaApi(lambda _: Refusal(503)) as api:
+        caller = Caller(api, call=call)
+        with pytest.raises(CallThrottled):
+            caller(Event(1))
+        never = Caller(api, call=CallOptions(retries=0))
+        with pytest.raises(CallThrottled):
+            never(Event(1))
+
+    assert (caller.pauses, never.pauses) == ([1, 3, 4], [])
+
+
+def fault(kind: str, *bases: str, status: int = 0) -> list[bytes]:
+    return [wire(StepHead(streaming=False), StepFault(kind, "no", ("line",), bases, status))]
+
+
+def test_errors_of_the_step_are_tried_again_where_they_or_their_bases_are_named() -> None:
+    answers = [fault("DatabaseAway", "ConnectionError", "OSError"), fault("ConnectionResetError"), [VALUE]]
+    with FakeLambdaApi(lambda _: answers.pop(0)) as api:
+        caller = Caller(api, call=CallOptions(retry_on=("ConnectionError",)))
+        answer = caller(Event(1, id="e"))
+
+    assert answer.value == {"a": b"\x00"}
+    assert caller.pauses == [0.05, 0.1]
+    assert {call.payload["fnkit"]["key"] for call in api.calls} == {"e/score/1"}
+
+
+def test_other_errors_of_the_step_are_not() -> None:
+    with FakeLambdaApi(lambda _: fault("DatabaseAway", "OwnError")) as api:
+        with pytest.raises(RemoteError, match="no"):
+            Caller(api, call=CallOptions(retry_on=("ConnectionError",)))(Event(1))
+
+    assert len(api.calls) == 1
+
+
+def test_a_late_answer_is_tried_again_only_where_that_is_named() -> None:
+    held = Held()
+    first: list[Callable[[object], Iterable[bytes]]] = [held]
+
+    def answer_of(call: object) -> Iterable[bytes]:
+        return first.pop()(call) if first else [VALUE]
+
+    with FakeLambdaApi(answer_of) as api:
+        answer = Caller(api, call=CallOptions(timeout_s=0.5, retry_on=("StepTimeoutError",)))(Event(1))
+        held.release.set()
+
+    assert answer.value == {"a": b"\x00"}
+    assert len(api.calls) > 1
+
+
+def test_a_stream_that_fails_before_its_first_chunk_is_tried_again_and_later_never() -> None:
+    broken = StepFault("OSError", "no")
+    answers = [
+        [wire(StepHead(streaming=True), broken)],
+        [wire(StepHead(streaming=True), body("a"), broken)],
+    ]
+    with FakeLambdaApi(lambda _: answers.pop(0)) as api:
+        caller = Caller(api, call=CallOptions(retry_on=("OSError",)))
+        chunks = caller.chunks(caller(Event(1)))
+        first = next(chunks)
+        with pytest.raises(OSError, match="no"):
+            next(chunks)
+
+    assert first == ("a", None)
+    assert len(api.calls) == 2
+
+
+def test_a_stored_event_is_stored_once_for_all_attempts() -> None:
+    store = Stored()
+    refusals = [Refusal(503), Refusal(503)]
+    with FakeLambdaApi(lambda _: refusals.pop(0) if refusals else [VALUE]) as api:
+        Caller(api, store=lambda: store)(Event("x" * (7 * 1024 * 1024)))
+
+    assert [call.payload for call in api.calls] == [{"fnkit": {"object": "k1"}}] * 3
+    assert store.removed == ["k1"]
+
+
+def test_an_error_of_a_class_of_its_own_can_be_caught_by_its_base_and_keeps_its_status() -> None:
+    with FakeLambdaApi(lambda _: fault("QuotaError", "MLRunHTTPStatusError", "FnkitError", status=429)) as api:
+        with pytest.raises(errors.MLRunHTTPStatusError) as caught:
+            Caller(api)(Event(1))
+
+    assert (type(caught.value).__name__, caught.value.status) == ("QuotaError", 429)
+    assert bases_of(caught.value)[:2] == ("MLRunHTTPStatusError", "FnkitError")
+
+
+def test_the_steps_of_a_function_share_a_breaker_where_they_agree_on_it() -> None:
+    callers = Callers({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, looped=False)
+    rare = CallOptions(breaker_threshold=0)
+
+    def breaker(step: str, function: str, call: CallOptions = CallOptions()) -> object:  # noqa: B008  # frozen
+        return callers.caller(step, function, timeout_s=1, call=call)._breaker
+
+    assert breaker("a", "f") is breaker("b", "f", CallOptions(timeout_s=1))
+    assert breaker("a", "f") is not breaker("a", "g")
+    assert breaker("a", "f", rare) is breaker("b", "f", rare) is not breaker("a", "f")
