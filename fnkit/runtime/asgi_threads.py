@@ -19,7 +19,7 @@ from fnkit.runtime.invocation import Failure, PeerGone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     Work = Callable[[], Awaitable[WireResponse]]
 
@@ -47,7 +47,7 @@ class Threads:
             raise
         if isinstance(response.body, bytes):
             return response
-        return WireResponse(response.status, response.headers, call.pieces(), response.cookies)
+        return WireResponse(response.status, response.headers, _Pieces(call), response.cookies)
 
     def _start(self) -> SimpleQueue[_Call]:
         calls: SimpleQueue[_Call] = SimpleQueue()
@@ -154,22 +154,14 @@ class _Call:
             self.head.set_exception(self._error)
         self._wake()
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes, pieces that came together as one; closing this ends the work."""
-        try:
-            while True:
-                data = self._take()
-                if data:
-                    yield data
-                elif self._finished.done():
-                    break
-                else:
-                    self._reader = self._loop.create_future()
-                    await self._reader
-            if self._error is not None:
-                raise self._error
-        finally:
-            await self.leave()
+    async def next(self) -> bytes:
+        """Return what has come of the body since, pieces that came together as one; b"" at its end. Raises what broke it off."""
+        while not (data := self._take()) and not self._finished.done():
+            self._reader = self._loop.create_future()
+            await self._reader
+        if not data and self._error is not None:
+            raise self._error
+        return data
 
     def _take(self) -> bytes:
         with self._lock:
@@ -186,6 +178,25 @@ class _Call:
         self._interrupt.fire()
         self._room.set()
         await asyncio.wait([self._finished], timeout=_GRACE_S)
+
+
+class _Pieces:
+    """The stream of a call's answer; closing it ends the work, also where nothing was asked of it."""
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+
+    def __aiter__(self) -> _Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = await self._call.next()
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    async def aclose(self) -> None:
+        await self._call.leave()
 
 
 class _Interrupt:
