@@ -20,13 +20,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.e2e.emulator_builds import build_graph
-from tests.fakes.emulator_process import PATIENCE_S, REPOSITORY, EmulatorProcess, emulator, start, wait_until_gone, watched
+from tests.fakes.emulator_process import REPOSITORY, EmulatorProcess, emulator, start, wait_until_gone, watched
+from tests.fakes.patience import PATIENCE_S, quickest, wait_until
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A graph that does what its body says, in one function."""
-    return build_graph(tmp_path_factory.mktemp("build"), "Work", timeout_s=2)
+    return build_graph(tmp_path_factory.mktemp("build"), "Work", timeout_s=60)
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +37,13 @@ def working(built: Path) -> Iterator[EmulatorProcess]:
 
 
 def post(url: str, body: object) -> requests.Response:
-    return requests.post(url, json=body, timeout=20)
+    return requests.post(url, json=body, timeout=60)
 
 
 def http(url: str, request: bytes) -> bytes:
     """Send *request* as it is; return what is answered until the connection ends or pauses."""
     host, port = url.removeprefix("http://").rstrip("/").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with socket.create_connection((host, int(port)), timeout=60) as client:
         client.sendall(request)
         return client.recv(65536)
 
@@ -66,13 +67,13 @@ def test_an_invocation_is_told_with_its_logs_before_it(working: EmulatorProcess)
 
     assert (told["function"], told["status"]) == ("graph", 200)
     assert isinstance(told["cold"], bool)
-    assert 0 < told["ms"] < 2000
+    assert told["ms"] > 0
     assert 5 < told["memory_mb"] < 200
     assert working.events.index(log) < working.events.index(told)
 
 
 def test_a_body_of_10_mb_is_refused(working: EmulatorProcess) -> None:
-    answer = requests.post(working.url, data=b"x" * 10_000_000, timeout=20)
+    answer = requests.post(working.url, data=b"x" * 10_000_000, timeout=60)
     after = post(working.url, {})
 
     assert (answer.status_code, answer.json()) == (413, {"Message": "Request Too Long"})
@@ -80,7 +81,7 @@ def test_a_body_of_10_mb_is_refused(working: EmulatorProcess) -> None:
 
 
 def test_a_body_that_is_not_what_its_type_says_is_a_bad_request(working: EmulatorProcess) -> None:
-    answer = requests.post(working.url, data=b"{broken", headers={"content-type": "application/json"}, timeout=20)
+    answer = requests.post(working.url, data=b"{broken", headers={"content-type": "application/json"}, timeout=60)
 
     assert answer.status_code == 400
     assert "json" in answer.text.lower()
@@ -102,13 +103,14 @@ def test_a_request_for_a_foreign_host_is_refused(working: EmulatorProcess) -> No
     assert answer.startswith(b"HTTP/1.1 403 ")
 
 
-def test_an_event_that_takes_too_long_is_a_bad_gateway(working: EmulatorProcess) -> None:
-    answer = post(working.url, {"do": "sleep", "seconds": 30})
-    told = working.invocation(request_id=answer.headers["x-amzn-requestid"])
+def test_an_event_that_takes_too_long_is_a_bad_gateway(tmp_path: Path) -> None:
+    with emulator(build_graph(tmp_path, "Work", timeout_s=1)) as running:
+        answer = post(running.url, {"do": "sleep", "seconds": 50})
+        told = running.invocation(request_id=answer.headers["x-amzn-requestid"])
 
     assert (answer.status_code, answer.text) == (502, "Internal Server Error")
-    assert told["error"].endswith("Task timed out after 2.00 seconds")
-    assert 1900 < told["ms"] < 4000
+    assert told["error"].endswith("Task timed out after 1.00 seconds")
+    assert 900 < told["ms"] < 40_000
 
 
 def test_a_worker_that_ends_fails_its_own_event_only(working: EmulatorProcess, tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_a_worker_that_ends_fails_its_own_event_only(working: EmulatorProcess, t
 def test_a_worker_that_is_killed_fails_its_own_event_only(working: EmulatorProcess) -> None:
     victim = post(working.url, {}).json()["pid"]
     with ThreadPoolExecutor(2) as pool:
-        struck = pool.submit(post, working.url, {"do": "sleep", "seconds": 1.5, "name": "struck"})
+        struck = pool.submit(post, working.url, {"do": "sleep", "seconds": 50, "name": "struck"})
         _wait_until_busy(working, victim)
         other = pool.submit(post, working.url, {"name": "other"})
         assert other.result().json()["name"] == "other"
@@ -134,17 +136,17 @@ def test_a_worker_that_is_killed_fails_its_own_event_only(working: EmulatorProce
         answer = struck.result()
 
     assert (answer.status_code, post(working.url, {}).status_code) == (502, 200)
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < 30  # it was not waited for until it would have woken
 
 
 def _wait_until_busy(running: EmulatorProcess, pid: int) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
-        facts = requests.get(running.url + "_fnkit/functions", timeout=20).json()
-        if any(one["pid"] == pid and one["events"] for one in facts["functions"][0]["environments"]):
-            return
-        time.sleep(0.01)
-    raise AssertionError("the environment got no event")
+    wait_until(lambda: pid in _busy(running), "an event for the environment")
+
+
+def _busy(running: EmulatorProcess) -> list[int]:
+    """Return the process ids of the environments that work."""
+    facts = requests.get(running.url + "_fnkit/functions", timeout=60).json()
+    return [int(one["pid"]) for one in facts["functions"][0]["environments"] if one["events"] and one["pid"]]
 
 
 # ---- boto3
@@ -168,7 +170,7 @@ def test_boto3_invokes_and_raises_its_own_errors(working: EmulatorProcess) -> No
     event = client.invoke(FunctionName="graph", InvocationType="Event", Payload=b"{}")
     function = client.get_function(FunctionName="graph")
     config = client.get_function_url_config(FunctionName="graph")
-    code = requests.get(function["Code"]["Location"], timeout=20).content
+    code = requests.get(function["Code"]["Location"], timeout=60).content
 
     assert (failed["StatusCode"], failed["FunctionError"], failed["ExecutedVersion"]) == (200, "Unhandled", "$LATEST")
     assert json.loads(failed["Payload"].read())["errorType"]
@@ -246,13 +248,15 @@ def test_other_ways_to_run_an_environment_answer_alike(built: Path, options: lis
 
 def test_the_managed_runtime_streams_too(tmp_path: Path) -> None:
     with emulator(build_graph(tmp_path, "Stream"), "--runtime", "managed") as running:
-        begin = time.monotonic()
-        with requests.post(running.url, json={"chunks": 3, "pause": 0.4}, stream=True, timeout=20) as response:
-            times = [time.monotonic() - begin for _ in response.iter_content(None)]
 
-    assert response.headers["Transfer-Encoding"] == "chunked"
-    assert len(times) == 3
-    assert times[2] - times[0] > 0.6
+        def lost_s() -> float:
+            with requests.post(running.url, json={"chunks": 3, "pause": 0.4}, stream=True, timeout=60) as response:
+                times = [time.monotonic() for _ in response.iter_content(None)]
+            assert response.headers["Transfer-Encoding"] == "chunked"
+            assert len(times) == 3
+            return 0.8 - (times[2] - times[0])
+
+        assert quickest(lost_s, 0.2) < 0.2
 
 
 def test_it_listens_on_the_other_loopback_address_too(built: Path) -> None:
@@ -278,7 +282,7 @@ def test_a_terminal_that_goes_away_ends_the_emulator(built: Path) -> None:
 def test_requests_in_flight_finish_before_the_end(built: Path, tmp_path: Path, number: signal.Signals) -> None:
     process = start(built)
     with watched(process) as running, ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(post, running.url, {"do": "sleep", "seconds": 1, "name": "kept"})
+        answer = pool.submit(post, running.url, {"do": "sleep", "seconds": 1.5, "name": "kept"})
         pid = _wait_for_an_event(running)
         pids = running.pids
         process.send_signal(number)
@@ -293,7 +297,7 @@ def test_functions_still_reach_each_other_while_the_last_requests_finish(tmp_pat
     process = start(build_graph(tmp_path, "Stream", placement="step"))
     with watched(process) as running:
         body = {"chunks": 4, "pause": 0.3}
-        with requests.post(running.url, json=body, stream=True, timeout=20) as response:
+        with requests.post(running.url, json=body, stream=True, timeout=60) as response:
             chunks = response.iter_content(None)
             got = [next(chunks)]
             process.send_signal(signal.SIGINT)
@@ -306,7 +310,7 @@ def test_functions_still_reach_each_other_while_the_last_requests_finish(tmp_pat
 def test_a_second_ctrl_c_does_not_wait(built: Path) -> None:
     process = start(built)
     with watched(process) as running, ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(post, running.url, {"do": "sleep", "seconds": 1.9})
+        answer = pool.submit(post, running.url, {"do": "sleep", "seconds": 50})
         _wait_for_an_event(running)
         pids = running.pids
         begin = time.monotonic()
@@ -315,7 +319,7 @@ def test_a_second_ctrl_c_does_not_wait(built: Path) -> None:
         process.send_signal(signal.SIGINT)
 
         assert process.wait(PATIENCE_S) == 0
-        assert time.monotonic() - begin < 1.5
+        assert time.monotonic() - begin < 30
         wait_until_gone(pids)
         with pytest.raises(requests.exceptions.ConnectionError):
             answer.result()
@@ -324,7 +328,7 @@ def test_a_second_ctrl_c_does_not_wait(built: Path) -> None:
 def test_draining_has_an_end(built: Path) -> None:
     process = start(built, "--drain", "0.3")
     with watched(process) as running, ThreadPoolExecutor(1) as pool:
-        pool.submit(post, running.url, {"do": "sleep", "seconds": 1.9})
+        pool.submit(post, running.url, {"do": "sleep", "seconds": 50})
         _wait_for_an_event(running)
         pids = running.pids
         process.send_signal(signal.SIGTERM)
@@ -336,7 +340,7 @@ def test_draining_has_an_end(built: Path) -> None:
 def test_nothing_outlives_an_emulator_that_is_killed(built: Path) -> None:
     process = start(built)
     with watched(process) as running, ThreadPoolExecutor(1) as pool:
-        pool.submit(post, running.url, {"do": "sleep", "seconds": 1.9})
+        pool.submit(post, running.url, {"do": "sleep", "seconds": 50})
         pid = _wait_for_an_event(running)
         pids = running.pids
         process.kill()
@@ -387,11 +391,5 @@ def test_a_server_process_that_dies_ends_the_emulator_with_an_error(built: Path)
 
 def _wait_for_an_event(running: EmulatorProcess) -> int:
     """Wait until an environment works; return its process id."""
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
-        facts = requests.get(running.url + "_fnkit/functions", timeout=20).json()
-        for one in facts["functions"][0]["environments"]:
-            if one["events"] and one["pid"]:
-                return int(one["pid"])
-        time.sleep(0.01)
-    raise AssertionError("no environment got an event")
+    wait_until(lambda: bool(_busy(running)), "an environment to get an event")
+    return _busy(running)[0]

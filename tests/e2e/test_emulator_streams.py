@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -18,6 +19,7 @@ from botocore.config import Config
 from fnkit_emulator.chunked import ChunkedBody
 from tests.e2e.emulator_builds import build_graph
 from tests.fakes.emulator_process import EmulatorProcess, emulator
+from tests.fakes.patience import quickest
 
 
 @pytest.fixture(scope="module", params=["Stream", "SyncStream"])
@@ -37,34 +39,38 @@ def distributed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorPr
 def timed_chunks(url: str, body: object) -> tuple[requests.Response, list[tuple[float, bytes]]]:
     """Post *body*; return the response and its chunks with the seconds after which they came."""
     begin = time.perf_counter()
-    with requests.post(url, json=body, stream=True, timeout=20) as response:
+    with requests.post(url, json=body, stream=True, timeout=60) as response:
         return response, [(time.perf_counter() - begin, chunk) for chunk in response.iter_content(None)]
 
 
 def test_chunks_arrive_as_they_are_made(streaming: EmulatorProcess) -> None:
-    response, chunks = timed_chunks(streaming.url, {"chunks": 5, "pause": 0.5})
+    def first_and_unevenness() -> float:
+        response, chunks = timed_chunks(streaming.url, {"chunks": 5, "pause": 0.5})
 
-    times = [when for when, _ in chunks]
-    gaps = [later - sooner for sooner, later in pairwise(times)]
-    assert response.status_code == 200
-    assert response.headers["Transfer-Encoding"] == "chunked"
-    assert [chunk for _, chunk in chunks] == [f"chunk {number}\n".encode() for number in range(5)]
-    assert times[0] < 0.7
-    assert all(0.35 < gap < 0.75 for gap in gaps), gaps
+        assert response.status_code == 200
+        assert response.headers["Transfer-Encoding"] == "chunked"
+        assert [chunk for _, chunk in chunks] == [f"chunk {number}\n".encode() for number in range(5)]
+        times = [when for when, _ in chunks]
+        return max(times[0] - 0.5, *(abs(later - sooner - 0.5) for sooner, later in pairwise(times)))
+
+    assert quickest(first_and_unevenness, 0.2) < 0.2  # the first one within 0.7 s
 
 
 def test_chunks_of_a_step_in_another_function_arrive_as_they_are_made(distributed: EmulatorProcess) -> None:
-    response, chunks = timed_chunks(distributed.url, {"chunks": 3, "pause": 0.3})
+    def first_and_unevenness() -> float:
+        response, chunks = timed_chunks(distributed.url, {"chunks": 3, "pause": 0.3})
 
-    assert response.headers["Transfer-Encoding"] == "chunked"
-    assert [chunk for _, chunk in chunks] == [f"chunk {number}\n".encode() for number in range(3)]
-    assert chunks[0][0] < 0.7
-    assert chunks[1][0] - chunks[0][0] > 0.15
+        assert response.headers["Transfer-Encoding"] == "chunked"
+        assert [chunk for _, chunk in chunks] == [f"chunk {number}\n".encode() for number in range(3)]
+        times = [when for when, _ in chunks]
+        return max(times[0] - 0.5, *(abs(later - sooner - 0.3) for sooner, later in pairwise(times)))
+
+    assert quickest(first_and_unevenness, 0.2) < 0.2
     assert distributed.wait_for(lambda event: event.get("function") == "step" and event.get("chunks", 0) >= 3)
 
 
 def test_a_fault_in_mid_stream_cuts_the_connection(streaming: EmulatorProcess) -> None:
-    with requests.post(streaming.url, json={"chunks": 2, "pause": 0, "raise": True}, stream=True, timeout=20) as response:
+    with requests.post(streaming.url, json={"chunks": 2, "pause": 0, "raise": True}, stream=True, timeout=60) as response:
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             list(response.iter_content(1))
 
@@ -75,21 +81,23 @@ def test_a_fault_in_mid_stream_cuts_the_connection(streaming: EmulatorProcess) -
 
 def leave_and_see(running: EmulatorProcess) -> None:
     """Leave a stream after its first chunk; the generator must be closed within a second, and the next request be answered."""
-    with requests.post(running.url, json={"chunks": 1000, "pause": 0.05}, stream=True, timeout=20) as response:
-        next(response.iter_content(None))
-    left = time.time()
 
-    told = running.wait_for(
-        lambda event: (
-            event["event"] == "log"
-            and event["line"].startswith("generator closed at")
-            and float(event["line"].split()[-1]) > left - 0.5
-        )
-    )
-    again = requests.post(running.url, json={"chunks": 1}, timeout=20)
+    def leave() -> float:
+        with requests.post(running.url, json={"chunks": 1000, "pause": 0.05}, stream=True, timeout=60) as response:
+            begun = time.time()  # it has sent its first chunk, and is not closed yet
+            next(response.iter_content(None))
+        left = time.time()
+        told = running.wait_for(lambda event: closed_at(event) > begun)
+        return closed_at(told) - left
 
-    assert float(told["line"].split()[-1]) - left < 1.0
-    assert again.text == "chunk 0\n"
+    assert quickest(leave, 1) < 1
+    assert requests.post(running.url, json={"chunks": 1}, timeout=60).text == "chunk 0\n"
+
+
+def closed_at(event: dict[str, Any]) -> float:
+    """Return when a generator was closed, if *event* tells so; else 0."""
+    line = str(event.get("line", ""))
+    return float(line.split()[-1]) if line.startswith("generator closed at") else 0.0
 
 
 def test_a_client_that_leaves_closes_the_generator_within_a_second(streaming: EmulatorProcess) -> None:
@@ -104,15 +112,15 @@ def test_a_client_that_reads_slowly_holds_the_generator_back(streaming: Emulator
     """Of a stream of 100 MB only what fits into sockets and buffers is taken while nobody reads; then all of it arrives."""
     host, port = streaming.url.removeprefix("http://").rstrip("/").split(":")
     body = json.dumps({"chunks": 1000, "pause": 0, "name": "x" * 90, "times": 1000}).encode()
-    with socket.create_connection((host, int(port)), timeout=20) as client:
+    with socket.create_connection((host, int(port)), timeout=60) as client:
         client.sendall(
             b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
             + body
         )
         client.recv(1024)
-        before = requests.get(streaming.url + "_fnkit/functions", timeout=20).json()
+        before = requests.get(streaming.url + "_fnkit/functions", timeout=60).json()
         time.sleep(1.0)  # the time in which a server without backpressure would take everything
-        after = requests.get(streaming.url + "_fnkit/functions", timeout=20).json()
+        after = requests.get(streaming.url + "_fnkit/functions", timeout=60).json()
         resident = max(_resident_mb(pid) for pid in streaming.pids)
         received = 0
         while received < 90_000_000:
@@ -136,7 +144,6 @@ def test_boto3_reads_a_stream_as_it_is_made(distributed: EmulatorProcess) -> Non
         aws_secret_access_key="any",  # nothing is verified
         config=Config(retries={"total_max_attempts": 1}),
     )
-    begin = time.perf_counter()
     event: dict[str, object] = {
         "version": "2.0",
         "rawPath": "/",
@@ -145,13 +152,19 @@ def test_boto3_reads_a_stream_as_it_is_made(distributed: EmulatorProcess) -> Non
     }
     event |= {"requestContext": {"http": {"method": "POST", "path": "/"}}, "isBase64Encoded": False}
     event |= {"body": json.dumps({"chunks": 3, "pause": 0.3})}
-    answer = client.invoke_with_response_stream(FunctionName="graph", Payload=json.dumps(event))
-    pieces = [(time.perf_counter() - begin, piece) for piece in answer["EventStream"]]
 
-    payload = b"".join(piece["PayloadChunk"]["Payload"] for _, piece in pieces if "PayloadChunk" in piece)
-    assert payload.partition(b"\0" * 8)[2] == b"chunk 0\nchunk 1\nchunk 2\n"
-    assert pieces[0][0] < 0.3 < pieces[-1][0]
-    assert "InvokeComplete" in pieces[-1][1]
+    def first_s() -> float:
+        begin = time.perf_counter()
+        answer = client.invoke_with_response_stream(FunctionName="graph", Payload=json.dumps(event))
+        pieces = [(time.perf_counter() - begin, piece) for piece in answer["EventStream"]]
+
+        payload = b"".join(piece["PayloadChunk"]["Payload"] for _, piece in pieces if "PayloadChunk" in piece)
+        assert payload.partition(b"\0" * 8)[2] == b"chunk 0\nchunk 1\nchunk 2\n"
+        assert "InvokeComplete" in pieces[-1][1]
+        assert pieces[-1][0] >= 0.6
+        return pieces[0][0]
+
+    assert quickest(first_s, 0.3) < 0.3
 
 
 # ---- many at once
@@ -176,7 +189,7 @@ async def read_stream(url: str, name: str, chunks: int, pause: float) -> bytes:
 
 
 async def many(url: str, count: int) -> list[bytes]:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         return await asyncio.gather(*(read_stream(url, f"stream-{number}", 5, 0.1) for number in range(count)))
 
 
@@ -186,9 +199,9 @@ def expected(count: int) -> list[bytes]:
 
 @pytest.mark.parametrize("step", ["Stream", "SyncStream"])
 def test_200_streams_at_once_in_a_shared_environment_are_complete_and_unmixed(tmp_path: Path, step: str) -> None:
-    with emulator(build_graph(tmp_path, step, concurrency=200, timeout_s=60)) as running:
+    with emulator(build_graph(tmp_path, step, concurrency=200, max_environments=1, timeout_s=60)) as running:
         bodies = asyncio.run(many(running.url, 200))
-        facts = requests.get(running.url + "_fnkit/functions", timeout=20).json()
+        facts = requests.get(running.url + "_fnkit/functions", timeout=60).json()
 
     assert bodies == expected(200)
     assert len(facts["functions"][0]["environments"]) == 1

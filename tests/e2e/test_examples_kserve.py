@@ -15,6 +15,7 @@ import pytest
 
 from fnkit.net import blocking
 from fnkit.net.client import Client
+from tests.fakes.patience import quickest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +50,7 @@ def emulated(target: Path, tmp_path: Path, placement: str = "step") -> Iterator[
         yield Running(ready["url"], ready["functions"])
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def example(name: str) -> Path:
@@ -60,7 +61,7 @@ def ask(url: str, body: Any, *, as_json: bool = True) -> tuple[int, Any]:
     async def scenario() -> tuple[int, Any]:
         async with Client(blocking.connector()) as client:
             headers = [("Content-Type", "application/json")]
-            reply = await client.request("POST", url, headers=headers, body=json.dumps(body).encode(), timeout_s=30)
+            reply = await client.request("POST", url, headers=headers, body=json.dumps(body).encode(), timeout_s=60)
             content = await reply.read()
             return reply.status, json.loads(content) if as_json else content.decode()
 
@@ -183,12 +184,14 @@ def test_an_ensemble_calls_its_functions_at_the_same_time(tmp_path: Path) -> Non
     graph = project(tmp_path, services, root("Ensemble", *steps))
 
     with emulated(graph, tmp_path) as running:
-        begun = time.monotonic()
-        status, answer = ask(running.url, {})
-        seconds = time.monotonic() - begun
 
-    assert (status, sorted(answer)) == (200, ["a", "b", "c"])
-    assert 1 <= seconds < 2.5
+        def seconds() -> float:
+            begun = time.monotonic()
+            status, answer = ask(running.url, {})
+            assert (status, sorted(answer)) == (200, ["a", "b", "c"])
+            return time.monotonic() - begun
+
+        assert 1 <= quickest(seconds, 2.5) < 2.5
 
 
 def test_a_function_that_crashes_or_raises_is_a_failing_service(tmp_path: Path) -> None:
@@ -213,7 +216,7 @@ def test_a_service_streams_through_the_graph_in_every_placement(placement: str, 
 
 
 def test_a_limit_of_time_of_the_graph_holds_for_functions(tmp_path: Path) -> None:
-    slow = {"slow": {"target": "models:Slow", "args": {"seconds": 5}}}
+    slow = {"slow": {"target": "models:Slow", "args": {"seconds": 3}}}
     graph = project(tmp_path, slow, root("Sequence", {"serviceName": "slow"}))
     document = json.loads(graph.read_text())
     document["spec"]["routerTimeouts"] = {"serviceClient": 1}
@@ -222,7 +225,7 @@ def test_a_limit_of_time_of_the_graph_holds_for_functions(tmp_path: Path) -> Non
     with emulated(graph, tmp_path) as running:
         status, answer = ask(running.url, {})
 
-    assert status == 500
+    assert status == 500, answer
     assert "did not answer within 1 s" in answer["cause"]
 
 

@@ -13,6 +13,7 @@ from fnkit.bundle import build
 from fnkit.manifest import Flow, Function, Manifest, Step
 from fnkit.project.loaded import Loaded
 from tests.fakes.emulator_process import emulator
+from tests.fakes.patience import quickest
 
 PROJECT = Path(__file__).parents[1] / "projects" / "queues"
 
@@ -53,19 +54,21 @@ def test_fifty_megabytes_stream_through_two_functions_in_flat_memory(tmp_path: P
 
 def test_a_hop_costs_the_first_chunk_less_than_twenty_milliseconds(tmp_path: Path) -> None:
     steps = (Step("pour", target="hops:Pour"), Step("pass", target="hops:Pass", after=("pour",), responder=True))
-    times = {}
-    for placement in ("fused", "step"):
-        built = build_flow(tmp_path / placement, *steps, placement=placement, streaming=True)
-        with emulator(built) as running:
-            times[placement] = min(_first_chunk_s(running.url) for _ in range(15))
-
+    fused, apart = (build_flow(tmp_path / name, *steps, placement=name, streaming=True) for name in ("fused", "step"))
     calls = 2  # both classes have functions of their own
-    assert (times["step"] - times["fused"]) / calls < 0.020
+
+    with emulator(fused) as together, emulator(apart) as distributed:
+
+        def hop_s() -> float:
+            more = min(_first_chunk_s(distributed.url) for _ in range(15)) - min(_first_chunk_s(together.url) for _ in range(15))
+            return more / calls
+
+        assert quickest(hop_s, 0.020) < 0.020
 
 
 def _first_chunk_s(url: str) -> float:
     start = time.perf_counter()
-    with requests.post(url, data=json.dumps({"chunks": 2, "size": 10}), stream=True, timeout=20) as answer:
+    with requests.post(url, data=json.dumps({"chunks": 2, "size": 10}), stream=True, timeout=60) as answer:
         next(answer.iter_content(None))
         return time.perf_counter() - start
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PATIENCE_S = 30.0
+from tests.fakes.patience import PATIENCE_S, wait_until
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -41,9 +42,11 @@ class EmulatorProcess:
             found += [child for child, parent in parents.items() if parent == pid]
         return found
 
-    def wait_for(self, condition: Callable[[dict[str, Any]], bool], *, patience_s: float = PATIENCE_S) -> dict[str, Any]:
-        """Return the first event, told before or yet to be told, for which *condition* holds."""
-        for event in self.events:
+    def wait_for(
+        self, condition: Callable[[dict[str, Any]], bool], *, patience_s: float = PATIENCE_S, after: int = 0
+    ) -> dict[str, Any]:
+        """Return the first event, told before or yet to be told, for which *condition* holds; not one of the first *after* events."""
+        for event in self.events[after:]:
             if condition(event):
                 return event
         until = time.monotonic() + patience_s
@@ -128,11 +131,7 @@ def _close_pipes(process: subprocess.Popen[str]) -> None:
 
 def wait_until_gone(pids: list[int]) -> None:
     """Wait until none of *pids* is a living process; fail after a while."""
-    until = time.monotonic() + PATIENCE_S
-    while left := [pid for pid in pids if _alive(pid)]:
-        if time.monotonic() > until:
-            raise AssertionError(f"still there: {left}")
-        time.sleep(0.02)
+    wait_until(lambda: not any(map(_alive, pids)), f"the end of {pids}")
 
 
 def _alive(pid: int) -> bool:
