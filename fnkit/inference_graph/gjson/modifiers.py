@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from fnkit.inference_graph.gjson.deep import all_members, flattened
 from fnkit.inference_graph.gjson.numbers import format_plain, parse_float
 from fnkit.inference_graph.gjson.pretty import pretty
 from fnkit.inference_graph.gjson.scan import FALSE, JSON, NULL, NUMBER, STRING, TRUE, Value, children, parse
@@ -13,7 +14,9 @@ from fnkit.inference_graph.gjson.validity import valid
 
 Transform = Callable[[bytes, bytes], bytes]
 
-_BLANK = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))|[\x00-\x20]+', re.S)
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+_NO_BLANKS = re.compile(rb'(?:[^"\x00-\x20]++|' + _STRING + rb")++", re.S)
+_PORTION = re.compile(rb'(?:[^"]{1,4096}+|' + _STRING + rb"){1,4096}+", re.S)
 _SPACES = bytes(range(0x21))
 
 
@@ -60,7 +63,12 @@ def _valid(text: bytes, _argument: bytes) -> bytes:
 
 
 def _ugly(text: bytes, _argument: bytes) -> bytes:
-    return _BLANK.sub(lambda found: found[1] or b"", text)
+    pieces: list[bytes] = []
+    position = 0
+    while (portion := _PORTION.match(text, position)) is not None:  # other threads run between the portions of a large text
+        pieces += _NO_BLANKS.findall(text, position, portion.end())
+        position = portion.end()
+    return b"".join(pieces)
 
 
 def _pretty(text: bytes, argument: bytes) -> bytes:
@@ -103,6 +111,8 @@ def _flatten(text: bytes, argument: bytes) -> bytes:
     if value is None or not _is_array(value):
         return text
     deep = _option_is_set(argument, b"deep")
+    if deep and valid(text):
+        return flattened(value[1])
     pieces = []
     waiting = [children(value)]
     while waiting:
@@ -182,8 +192,13 @@ def _group(text: bytes, _argument: bytes) -> bytes:
     return b"[" + b",".join(b"{" + b",".join(group) + b"}" for group in groups) + b"]"
 
 
-def dig(text: bytes, find: Callable[[bytes], Value | None]) -> bytes:
-    """Return the list of what *find* finds in *text* and, in document order, in everything inside it."""
+def dig(text: bytes, find: Callable[[bytes], Value | None], key: bytes | None) -> bytes:
+    """Return the list of what *find* finds in *text* and, in document order, in everything inside it.
+
+    *key* is set if it finds the member with this key of objects, and nothing else.
+    """
+    if key is not None and (members := all_members(text, key)) is not None:
+        return members
     pieces = []
     waiting = [iter([(b"", parse(text) or (NULL, b""))])]
     while waiting:

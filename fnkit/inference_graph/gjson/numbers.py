@@ -7,6 +7,7 @@ import re
 
 _DECIMAL = re.compile(r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.[\d_]+)(?:[eE][+-]?\d[\d_]*)?\Z", re.A)
 _HEXADECIMAL = re.compile(r"([+-]?)0[xX]((?:_?[0-9a-fA-F])*_?\.?(?:[0-9a-fA-F]_?)*)[pP]([+-]?\d[\d_]*)\Z", re.A)
+_DIGITS = "0123456789"
 _SPECIAL = {"inf": math.inf, "infinity": math.inf}
 _UNDERSCORE = re.compile(r"(?<![0-9a-fA-FxX])_|_(?![0-9a-fA-F])")
 
@@ -18,8 +19,12 @@ def parse_float(text: str) -> float:
     in any case.
     """
     try:
-        if text.isdigit() and text.isascii():
-            return float(text)
+        number = float(text)
+        if text[-1] in _DIGITS and text[0] > " " and text.isascii():
+            return number
+    except ValueError:
+        pass
+    try:
         if _DECIMAL.match(text) and _underscores_fit(text):
             return float(text.replace("_", ""))
     except ValueError:

@@ -92,7 +92,7 @@ class QueryPart:
     """`#(left op right)`: the first element that fulfils the comparison, or with *every* the list of all.
 
     *rest* looks into each element that was found, *rest_pipe* is then the pipe that stood behind it.
-    *plain_key* is the left side on an object, if it is one key and nothing more.
+    *plain_key* is the left side on an object, if it is one key and nothing more; so is *rest_key* for *rest*.
     """
 
     left_text: bytes
@@ -102,6 +102,7 @@ class QueryPart:
     every: bool
     rest: Expression | None
     rest_pipe: Expression | None
+    rest_key: KeyPart | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +264,8 @@ def _query_part(query: syntax.QueryText, text: bytes, more: bytes | None) -> Que
     every = text[query.end : query.end + 1] == b"#"
     comparison = compare(query.operator, query.right)
     left_side = read(query.left)
-    return QueryPart(query.left, left_side, plain_key(left_side), comparison, every, rest, rest_pipe)
+    rest_key = plain_key(rest) if rest is not None else None
+    return QueryPart(query.left, left_side, plain_key(left_side), comparison, every, rest, rest_pipe, rest_key)
 
 
 def plain_key(expression: Expression) -> KeyPart | None:

@@ -21,16 +21,17 @@ NULL, FALSE, NUMBER, STRING, TRUE, JSON = "Null", "False", "Number", "String", "
 
 _BODY = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _STRING = rb'"' + _BODY + rb'"'
+_PLAIN = rb'[^"{}()\[\]]*+'
 _LITERAL = rb"(?:[tf]|n(?:(?=u)|\Z))[a-z]*+"
 _NUMBER = rb"[n+\-0-9iIN][^\x00-\x20,\]}]*+"
 _ONE_VALUE = rb"(?:(" + _STRING + rb")|([{\[])|(" + _LITERAL + rb")|(" + _NUMBER + rb"))"
 
 
-def _nested(depth: int) -> bytes:
+def nested(depth: int) -> bytes:
     """Return a pattern for text without an unmatched bracket, with containers up to *depth* levels deep."""
-    inner = rb'(?:[^"{}()\[\]]++|' + _STRING + rb")*+"
+    inner = _PLAIN + rb"(?:" + _STRING + _PLAIN + rb")*+"
     for _ in range(depth):
-        inner = rb'(?:[^"{}()\[\]]++|' + _STRING + rb"|[{\[(]" + inner + rb"[}\])])*+"
+        inner = _PLAIN + rb"(?:(?:" + _STRING + rb"|[{\[(]" + inner + rb"[}\])])" + _PLAIN + rb")*+"
     return inner
 
 
@@ -38,7 +39,7 @@ MEMBER = re.compile(rb'[^"}]*+"(' + _BODY + rb')"[^"{\[ntf+\-0-9iIN]*+' + _ONE_V
 """A member of an object: groups 1 key, 2 string, 3 opening bracket of a container, 4 literal, 5 number."""
 BLOCK = 32
 ELEMENTS = re.compile(
-    rb'(?:[^"{\[ntf+\-0-9iIN\]]*+(?:' + _STRING + rb"|[{\[]" + _nested(2) + rb"[}\])]|" + _LITERAL + rb"|" + _NUMBER + rb")){32}",
+    rb'(?:[^"{\[ntf+\-0-9iIN\]]*+(?:' + _STRING + rb"|[{\[]" + nested(2) + rb"[}\])]|" + _LITERAL + rb"|" + _NUMBER + rb")){32}",
     re.S,
 )
 """That many elements at once, none of them nested deep."""
@@ -49,22 +50,24 @@ ARRAY_END = re.compile(rb'[^"{\[ntf+\-0-9iIN\]]*+(?:\]|\Z)')
 """The end of an array; the end of the text counts as one."""
 CONTAINER = re.compile(rb"[{\[]")
 
-_ANY = re.compile(rb'[^"{\[ntf+\-0-9iIN]*+' + _ONE_VALUE, re.S)
-_SHALLOW = re.compile(rb"." + _nested(4) + rb"[}\])]", re.S)
-_BRACKET = re.compile(_nested(2) + rb"(?:([{\[(])|[}\])])", re.S)
+_SHALLOW_VALUE = rb"(?:(" + _STRING + rb")|([{\[]" + nested(2) + rb"[}\])])|([{\[])|(" + _LITERAL + rb")|(" + _NUMBER + rb"))"
+_ANY = re.compile(rb'[^"{\[ntf+\-0-9iIN]*+' + _SHALLOW_VALUE, re.S)
+_PAIR = re.compile(rb'[^"]*+(' + _STRING + rb')[\x00-\x20,:]*+[^"{\[ntf+\-0-9iIN]*+' + _SHALLOW_VALUE, re.S)
+_SHALLOW = re.compile(rb"." + nested(4) + rb"[}\])]", re.S)
+_BRACKET = re.compile(nested(2) + rb"(?:([{\[(])|[}\])])", re.S)
 _RUN = 64
 _EACH_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+(?:([{\[])|[}\]])", re.S)
 _CLOSED_STRINGS = re.compile(rb'(?:[^"]++|' + _STRING + rb")*+", re.S)
-_KEY = re.compile(rb'[^"]*+(' + _STRING + rb")[\x00-\x20,:]*+", re.S)
 _TERMINATED = re.compile(_STRING, re.S)
 _PLAIN_END = {NUMBER: re.compile(rb"[\x00-\x20,\]}]"), TRUE: re.compile(rb"[^a-z]")}
+_SHALLOW_TYPES = (STRING, JSON, JSON, NULL, NUMBER)
 _LITERAL_TYPES = {0x74: TRUE, 0x66: FALSE, 0x6E: NULL}
 
 
 @cache
 def _runs() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Return the patterns of a run of opening and of closing brackets; only text that nests deep needs them."""
-    between = b"(?:" + _nested(2)
+    between = b"(?:" + nested(2)
     return (
         re.compile(between + rb"[{\[(]){%d}" % _RUN, re.S),
         re.compile(between + rb"[}\])]){%d}" % _RUN, re.S),
@@ -134,7 +137,19 @@ def value_from(text: bytes, found: re.Match[bytes], first: int) -> tuple[Value, 
 def next_value(text: bytes, position: int) -> tuple[Value, int] | None:
     """Return the first value at or after *position*, whatever stands before it, and where it ends."""
     found = _ANY.match(text, position)
-    return value_from(text, found, 1) if found else None
+    return _shallow_value(text, found, 1) if found else None
+
+
+def _shallow_value(text: bytes, found: re.Match[bytes], first: int) -> tuple[Value, int]:
+    """Return the value that `_ANY` or `_PAIR` *found*, and where it ends: mostly it is there as a whole."""
+    group = found.lastindex or 0
+    kind = group - first
+    end = found.end()
+    if kind == 2:
+        start, end = end - 1, container_end(text, end - 1)
+        return (JSON, text[start:end]), end
+    raw = found[group]
+    return (_LITERAL_TYPES[raw[0]] if kind == 3 else _SHALLOW_TYPES[kind], raw), end
 
 
 def parse(text: bytes) -> Value | None:
@@ -170,16 +185,13 @@ def children(value: Value) -> Iterator[tuple[bytes, Value]]:
         yield b"", value
         return
     position = 1
-    is_object = text[:1] == b"{"
-    while position < len(text):
-        key = b""
-        if is_object:
-            found = _KEY.match(text, position)
-            if found is None:
-                return
-            key, position = found[1], found.end()
-        item = next_value(text, position)
-        if item is None:
-            return
-        yield key, item[0]
-        position = item[1] + 1
+    if text[:1] == b"{":
+        while (found := _PAIR.match(text, position)) is not None:
+            item, position = _shallow_value(text, found, 2)
+            yield found[1], item
+            position += 1
+        return
+    while (found := _ANY.match(text, position)) is not None:
+        item, position = _shallow_value(text, found, 1)
+        yield b"", item
+        position += 1

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fnkit.inference_graph.gjson.path import Component, Each, Expression, IndexPart, KeyPart, QueryPart
+from fnkit.inference_graph.gjson.keyed import NO_MEMBERS, WORTHWHILE, Members, holds, pattern_of, value_of
+from fnkit.inference_graph.gjson.path import Component, Each, Expression, IndexPart, KeyPart, QueryPart, plain_key
 from fnkit.inference_graph.gjson.scan import (
     ARRAY_END,
     BLOCK,
@@ -139,10 +140,20 @@ class Walk:
 
     def _each(self, each: Each) -> bool:
         """Collect what the expression finds in every element."""
-        text, position, pieces = self._text, self._position, []
-        while (found := ELEMENT.match(text, position)) is not None:
-            element, position = value_from(text, found, 1)
-            if (result := self._evaluate(each.expression, element[1])) is not None:
+        text, position, expression = self._text, self._position, each.expression
+        pieces: list[bytes] = []
+        part = plain_key(expression)
+        members = Members(part.key) if part is not None else NO_MEMBERS
+        while True:
+            if (keyed := members.match(text, position)) is not None:
+                result, position = value_of(keyed), keyed.end()
+            elif (found := ELEMENT.match(text, position)) is not None:
+                element, position = value_from(text, found, 1)
+                result = self._find(expression, part, element[1])
+                members.missed()
+            else:
+                break
+            if result is not None:
                 pieces.append(result[1])
         if not self._end_array(position):
             return False
@@ -158,26 +169,24 @@ class Walk:
 
     def _query(self, query: QueryPart) -> bool:
         """Test the elements; the first match ends the whole walk, the list of all matches does not."""
-        text, position, pieces, tests = self._text, self._position, [], query.comparison.test
-        plain_key = query.plain_key
-        while (found := ELEMENT.match(text, position)) is not None:
-            element, position = value_from(text, found, 1)
-            left: Value | None = element
-            if element[0] == JSON:
-                text_inside = element[1]
-                if plain_key is None or text_inside[0] != 0x7B:
-                    left = self._evaluate(query.left, text_inside)
-                else:
-                    left = _member(text_inside, plain_key)
-            elif query.left_text:
-                continue
-            if not tests(left):
-                continue
-            result: Value | None = element
-            if query.rest is not None:
-                if query.rest_pipe is not None:
-                    self.pipe = query.rest_pipe
-                result = self._evaluate(query.rest, element[1])
+        text, position, test, left_key = self._text, self._position, query.comparison.test, query.plain_key
+        pieces: list[bytes] = []
+        members = Members(left_key.key) if left_key is not None else NO_MEMBERS
+        while True:
+            if (keyed := members.match(text, position)) is not None:
+                position = keyed.end()
+                if not holds(query.comparison, keyed):
+                    continue
+                element = JSON, text[text.index(b"{", keyed.start()) : position]
+            elif (found := ELEMENT.match(text, position)) is not None:
+                element, position = value_from(text, found, 1)
+                members.missed()
+                left: Value | None = element if element[0] != JSON else self._find(query.left, left_key, element[1])
+                if (element[0] != JSON and query.left_text) or not test(left):
+                    continue
+            else:
+                break
+            result = self._behind(query, element, often=len(pieces) >= WORTHWHILE)
             if not query.every:
                 self.value = result
                 return True
@@ -186,6 +195,23 @@ class Walk:
         if self._end_array(position) and query.every and self.value is None:
             self.value = (JSON, b"[" + b",".join(pieces) + b"]")
         return False
+
+    def _behind(self, query: QueryPart, element: Value, *, often: bool) -> Value | None:
+        """Return what stands behind the query in an *element* that it matched; with *often* it matched many before."""
+        if query.rest is None:
+            return element
+        if query.rest_pipe is not None:
+            self.pipe = query.rest_pipe
+        pattern = pattern_of(query.rest_key.key) if often and query.rest_key is not None else None
+        if pattern is not None and (keyed := pattern.fullmatch(element[1])) is not None:
+            return value_of(keyed)
+        return self._find(query.rest, query.rest_key, element[1])
+
+    def _find(self, expression: Expression, part: KeyPart | None, text: bytes) -> Value | None:
+        """Return what *expression* finds; *part* is its only key, if it is one."""
+        if part is not None and text[:1] == b"{":
+            return _member(text, part)
+        return self._evaluate(expression, text)
 
 
 def _member(text: bytes, part: KeyPart) -> Value | None:
