@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
+from fnkit.functions.queues.cluster import client_options
+from fnkit.functions.queues.errors import MessageTooLargeError, QueueError
+from fnkit.functions.queues.kafka_client import HINTS, SHARED, TIMED_OUT, TOO_LARGE, advice_on, cause_of, open_client, reason_of
 from fnkit.functions.queues.kafka_record import Record
-from fnkit.functions.queues.local import QueueError
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.spec import QueueSpec
 
@@ -17,40 +20,49 @@ ACCEPT_S = 10.0  # how long a broker may take to accept a message before the sen
 
 
 class KafkaSender:
-    """Writes to one topic. `send` returns when the broker has acknowledged every message."""
+    """Writes to one topic. `send` returns when the broker has acknowledged every message.
+
+    *environ* holds the credentials, if the cluster asks for some; AWS is asked for what only it knows (brokers, secrets) at the start.
+    """
 
     slow = True
 
-    def __init__(self, spec: QueueSpec) -> None:
+    def __init__(self, spec: QueueSpec, environ: Mapping[str, str] = os.environ) -> None:
         self._spec = spec
-        self._producer = Producer(
-            {
-                "bootstrap.servers": ",".join(spec.brokers),
-                "acks": "all",
-                "enable.idempotence": True,
-                "linger.ms": 1,
-                "message.timeout.ms": int(ACCEPT_S * 1000),
-                "log_level": 0,
-                **spec.producer_options,
-            }
-        )
+        self._troubles: dict[int, str] = {}
+        reaching = client_options(spec, environ)
+        self._brokers = str(reaching["bootstrap.servers"])
+        settings = {
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 1,
+            "message.timeout.ms": int(ACCEPT_S * 1000),
+            "topic.metadata.propagation.max.ms": int(ACCEPT_S * 500),  # a topic that is not there by then is unknown
+            "log_level": 0,
+            **spec.producer_options,
+            **reaching,
+            "error_cb": self._hear,
+        }
+        self._producer: Producer = open_client(Producer, settings, spec)
 
     def send(self, messages: Sequence[Message]) -> None:
         """Produce *messages*; `QueueError` names the topic, the brokers and what the broker said."""
-        failures: list[str] = []
+        failures: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, _message: object) -> None:
             if error is not None:
-                failures.append(error.str())
+                failures.append(error)
 
         for message in messages:
             self._produce(message, delivered)
         unsent = self._producer.flush(ACCEPT_S + 5)
         if unsent:
             self._producer.purge()
-            failures.append(f"no answer within {ACCEPT_S:g} s")
         if failures:
             raise self._refused(failures[0])
+        if unsent:
+            raise self._refused(KafkaError(KafkaError._MSG_TIMED_OUT))
+        self._troubles.clear()  # not before: librdkafka does not repeat the same trouble soon
 
     def close(self) -> None:
         """Wait for what is still on its way, for a second at most."""
@@ -64,13 +76,22 @@ class KafkaSender:
                 self._spec.address, message.body, message.key or None, partition, on_delivery=delivered, headers=headers
             )
         except (KafkaException, BufferError) as error:
-            raise self._refused(_reason(error)) from error
+            raise self._refused(cause_of(error)) from error
 
-    def _refused(self, reason: str) -> QueueError:
-        return QueueError(
-            f"topic '{self._spec.address}' on {','.join(self._spec.brokers)} did not accept a message: {reason}",
+    def _hear(self, error: KafkaError) -> None:
+        self._troubles[error.code()] = error.str()
+
+    def _refused(self, error: KafkaError) -> QueueError:
+        """Return the error to raise. Where messages only timed out, what has kept the client from its brokers says more."""
+        code = error.code()
+        if code in TIMED_OUT:
+            code = next((known for known in HINTS if known in self._troubles), code)
+        reason = self._troubles.get(code) or error.str()
+        kind = MessageTooLargeError if code in TOO_LARGE else QueueError
+        return kind(
+            f"topic '{self._spec.address}' on {self._brokers} did not accept a message: {reason}",
             where=f"queue '{self._spec.name}'",
-            hint="see that the broker is up, that the topic exists, and that the message is not larger than it allows",
+            hint=HINTS.get(code, "see that the broker is up, and that the topic exists"),
         )
 
 
@@ -82,25 +103,33 @@ class KafkaReader:
     """
 
     def __init__(
-        self, spec: QueueSpec, *, group: str, client_id: str = "fnkit", on_lost: Callable[[Sequence[int]], None] | None = None
+        self,
+        spec: QueueSpec,
+        *,
+        group: str,
+        environ: Mapping[str, str] = os.environ,
+        client_id: str = "fnkit",
+        on_lost: Callable[[Sequence[int]], None] | None = None,
     ) -> None:
         self._spec = spec
         self._lost = on_lost or (lambda _partitions: None)
-        self._troubles: list[str] = []
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": ",".join(spec.brokers),
-                "group.id": spec.group or group,
-                "client.id": client_id,
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "allow.auto.create.topics": True,
-                "session.timeout.ms": 10_000,
-                "log_level": 0,
-                "error_cb": lambda error: self._troubles.append(error.str()),
-            }
-        )
+        self._troubles: list[KafkaError] = []
+        reaching = client_options(spec, environ)
+        self._brokers = str(reaching["bootstrap.servers"])
+        settings = {
+            "group.id": spec.group or group,
+            "client.id": client_id,
+            "auto.offset.reset": spec.starting,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "allow.auto.create.topics": True,
+            "session.timeout.ms": 10_000,
+            "log_level": 0,
+            **{name: value for name, value in spec.producer_options.items() if name.startswith(SHARED)},
+            **reaching,
+            "error_cb": self._troubles.append,
+        }
+        self._consumer: Consumer = open_client(Consumer, settings, spec)
         self._consumer.subscribe([spec.address], on_revoke=self._revoked, on_lost=self._revoked)
 
     def receive(self, limit: int, wait_s: float) -> tuple[Record, ...]:
@@ -111,14 +140,15 @@ class KafkaReader:
             if error is None:
                 records.append(_record(message))
             elif error.code() != KafkaError._PARTITION_EOF:
-                self._troubles.append(error.str())
+                self._troubles.append(error)
         return tuple(records)
 
     def troubles(self) -> tuple[str, ...]:
         """Return what has kept the client from its brokers since the last call; it tries again by itself."""
-        found, self._troubles = self._troubles, []
-        where = f"topic '{self._spec.address}' on {','.join(self._spec.brokers)}"
-        return tuple(f"{where} cannot be read at the moment: {trouble}" for trouble in dict.fromkeys(found))
+        found, self._troubles[:] = list(self._troubles), []
+        where = f"topic '{self._spec.address}' on {self._brokers}"
+        said = {error.code(): error for error in found}
+        return tuple(f"{where} cannot be read at the moment: {error.str()}{advice_on(error)}" for error in said.values())
 
     def commit(self, records: Sequence[Record]) -> None:
         """Tell the group that *records* are done: for each partition the offset after the last of them."""
@@ -131,7 +161,7 @@ class KafkaReader:
         except KafkaException as error:
             if error.args[0].code() not in _REBALANCED:  # they belong to another member now, who reads them again
                 raise QueueError(
-                    f"offsets of topic '{self._spec.address}' cannot be committed: {_reason(error)}",
+                    f"offsets of topic '{self._spec.address}' cannot be committed: {reason_of(error)}",
                     where=f"queue '{self._spec.name}'",
                 ) from error
 
@@ -186,12 +216,6 @@ def _bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
 
 
-def _reason(error: BaseException) -> str:
-    cause = error.args[0] if error.args else error
-    return cause.str() if isinstance(cause, KafkaError) else str(cause)
-
-
 def open_sender(spec: QueueSpec, environ: Mapping[str, str]) -> KafkaSender:
     """Open the topic of *spec* for writing; the broker is met at the first send."""
-    del environ
-    return KafkaSender(spec)
+    return KafkaSender(spec, environ)

@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fnkit.errors import MLRunHTTPStatusError
+from fnkit.functions.queues.errors import MessageTooLargeError, QueueError
 from fnkit.functions.queues.message import Depth, Message, Received, Retention
 
 MAX_BODY = 1024 * 1024  # an SQS message holds 1 MiB: what does not fit there must not fit here
@@ -72,18 +72,6 @@ ORDER BY position LIMIT :limit
 
 
 _LENT = "position = ? AND receipt = ?"  # a loan, by the primary key
-
-
-class QueueError(MLRunHTTPStatusError):
-    """A queue cannot take or give messages: 503 to a client whose event was not accepted."""
-
-    status = 503
-
-
-class MessageTooLargeError(QueueError):
-    """A message that does not fit into the queue: 413."""
-
-    status = 413
 
 
 class LocalQueue:

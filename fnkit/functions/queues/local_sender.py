@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fnkit.functions.queues.local import LocalQueue, QueueError
+from fnkit.functions.queues.errors import QueueError
+from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.spec import QueueSpec
 

@@ -22,7 +22,7 @@ _MODULES = {
     "kinesis": "fnkit.functions.queues.kinesis",
     "v3io": "fnkit.functions.queues.v3io",
 }
-_NEEDS = {"kafka": "confluent-kafka", "sqs": "boto3", "kinesis": "boto3", "v3io": "v3io"}
+_NEEDS = {"kafka": "confluent-kafka", "v3io": "v3io"}
 
 
 class Sender(Protocol):

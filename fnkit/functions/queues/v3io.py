@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import v3io.dataplane
 
-from fnkit.functions.queues.local import QueueError
+from fnkit.functions.queues.errors import QueueError
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.spec import QueueSpec
 

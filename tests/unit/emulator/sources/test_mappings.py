@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fnkit.errors import UsageError
-from fnkit.functions.queues.local import LocalQueue, QueueError
+from fnkit.functions.queues.errors import QueueError
+from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.readers import find_mappings
 from fnkit.manifest import Flow, Function, Manifest, Step

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fnkit.functions.queues.local import MAX_BODY, LocalQueue, QueueError
+from fnkit.functions.queues.errors import QueueError
+from fnkit.functions.queues.local import MAX_BODY, LocalQueue
 from fnkit.functions.queues.message import Depth, Message, Retention
 
 

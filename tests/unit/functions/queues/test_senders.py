@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ import boto3
 import pytest
 from confluent_kafka import Producer
 
+from fnkit.functions.queues.errors import QueueError
 from fnkit.functions.queues.kafka import KafkaReader
 from fnkit.functions.queues.kafka_record import Record
 from fnkit.functions.queues.kinesis import KinesisSender
-from fnkit.functions.queues.local import LocalQueue, QueueError
+from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Message, encode_body
 from fnkit.functions.queues.senders import open_sender
 from fnkit.functions.queues.spec import QueueSpec, read_spec
@@ -127,7 +130,7 @@ def test_a_message_that_kafka_finds_too_large_is_refused(brokers: str) -> None:
 def test_sqs_takes_more_than_one_batch_with_keys_and_headers(aws: str) -> None:
     client = boto3.client("sqs")
     url = client.create_queue(QueueName="jobs")["QueueUrl"]
-    sender = open_sender(spec_of(path="sqs://jobs"), {})
+    sender = open_sender(spec_of(path="sqs://jobs"), os.environ)
 
     sender.send([Message(str(number).encode(), key="k", headers={"trace": "t"}) for number in range(23)])
 
@@ -143,7 +146,7 @@ def test_sqs_takes_more_than_one_batch_with_keys_and_headers(aws: str) -> None:
 def test_a_local_queue_that_was_deployed_is_the_sqs_queue_of_that_name(aws: str) -> None:
     client = boto3.client("sqs")
     url = client.create_queue(QueueName="graph-dev-jobs")["QueueUrl"]
-    sender = open_sender(spec_of(path="jobs"), {"FNKIT_QUEUE_URLS": json.dumps({"jobs": url})})
+    sender = open_sender(spec_of(path="jobs"), {**os.environ, "FNKIT_QUEUE_URLS": json.dumps({"jobs": url})})
 
     sender.send([Message(b"hello")])
 
@@ -153,7 +156,7 @@ def test_a_local_queue_that_was_deployed_is_the_sqs_queue_of_that_name(aws: str)
 
 def test_an_sqs_queue_that_does_not_exist_is_named(aws: str) -> None:
     with pytest.raises(QueueError, match="there is no SQS queue 'nowhere'"):
-        open_sender(spec_of(path="sqs://nowhere"), {})
+        open_sender(spec_of(path="sqs://nowhere"), os.environ)
 
 
 def test_an_sqs_body_that_is_no_text_is_marked_as_base64() -> None:
@@ -165,7 +168,7 @@ def test_an_sqs_body_that_is_no_text_is_marked_as_base64() -> None:
 def test_kinesis_receives_each_record_under_its_key(aws: str) -> None:
     client = boto3.client("kinesis")
     client.create_stream(StreamName="events", ShardCount=1)
-    sender = open_sender(spec_of(path="kinesis://events"), {})
+    sender = open_sender(spec_of(path="kinesis://events"), os.environ)
 
     sender.send([Message(b"a", key="k1"), Message(b"b", key="k2")])
 
@@ -183,13 +186,15 @@ class Throttling:
         self.times = times
         self.taken: list[bytes] = []
 
-    def put_records(self, *, StreamName: str, Records: list[dict[str, Any]]) -> dict[str, object]:  # boto3's names
+    def call(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         refuse = self.times > 0
         self.times -= 1
-        kept = Records[:-1] if refuse else Records
-        self.taken += [record["Data"] for record in kept]
-        results: list[dict[str, str]] = [{"ShardId": StreamName} for _ in kept]
+        kept = arguments["Records"][:-1] if refuse else arguments["Records"]
+        self.taken += [base64.b64decode(record["Data"]) for record in kept]
+        results: list[dict[str, str]] = [{"ShardId": arguments["StreamName"]} for _ in kept]
         return {"Records": [*results, {"ErrorCode": "ProvisionedThroughputExceededException"}] if refuse else results}
+
+    def close(self) -> None: ...
 
 
 def test_kinesis_records_that_were_turned_away_are_put_again() -> None:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fnkit.functions.queues.local import QueueError
+from fnkit.functions.queues.errors import QueueError
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.senders import open_sender
 from fnkit.functions.queues.spec import QueueSpec, read_spec

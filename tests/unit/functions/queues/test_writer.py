@@ -92,7 +92,7 @@ def test_a_slow_queue_does_not_stop_the_other_events() -> None:
         slow = True
 
         def send(self, messages: list[Message]) -> None:
-            asyncio.run_coroutine_threadsafe(asyncio.wait_for(released.wait(), 10), loop).result(10)
+            asyncio.run_coroutine_threadsafe(asyncio.wait_for(released.wait(), 60), loop).result(60)
 
         def close(self) -> None: ...
 
