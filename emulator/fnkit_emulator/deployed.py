@@ -17,6 +17,7 @@ from typing import Protocol
 
 from fnkit.errors import EmulatorError
 from fnkit.manifest import Function, Manifest
+from fnkit_emulator.credentials import KEYS
 from fnkit_emulator.options import Options
 from fnkit_emulator.zygote import remove
 
@@ -153,12 +154,8 @@ def variables(deployed: Deployed, options: Options, *, endpoint: str, access_key
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{deployed.name}",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{deployed.version}",
-        "AWS_REGION": deployed.region,
-        "AWS_DEFAULT_REGION": deployed.region,
-        "AWS_ACCESS_KEY_ID": access_key,
-        "AWS_SECRET_ACCESS_KEY": "emulated",
-        "AWS_SESSION_TOKEN": "emulated",
         "AWS_ENDPOINT_URL_LAMBDA": endpoint,
+        "FNKIT_ACCESS_KEY": access_key,
         "LAMBDA_TASK_ROOT": str(deployed.root),
         "LAMBDA_RUNTIME_DIR": str(deployed.root),
         "_HANDLER": HANDLER,
@@ -173,7 +170,24 @@ def variables(deployed: Deployed, options: Options, *, endpoint: str, access_key
         "LANG": "C.UTF-8",
         "TZ": ":UTC",
     }
-    return {**_passed_on(), **function.environment, **options.environment, **system}
+    region = options.environment.get("AWS_REGION") or deployed.region
+    return {
+        **_passed_on(),
+        **{name: value for name, value in function.environment.items() if name not in KEYS},  # AWS refuses these too
+        **{name: value for name, value in options.environment.items() if name not in KEYS},
+        **system,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        **_identity(options, access_key),
+    }
+
+
+def _identity(options: Options, access_key: str) -> Mapping[str, str]:
+    """Whom the functions are to AWS: the one whose keys were given by hand, the one who was looked up, or nobody."""
+    for known in (options.environment, options.identity):
+        if known.get(KEYS[0]):
+            return {name: known[name] for name in KEYS if known.get(name)}
+    return dict(zip(KEYS, (access_key, "emulated", "emulated"), strict=True))
 
 
 def _passed_on() -> dict[str, str]:

@@ -23,7 +23,8 @@ class Options:
     *stall_s*: how long an environment whose client has left may take to ask for its next event before it is replaced.
     *memory_watch_s*: how often the memory of working environments is looked at. *init_limit_s*: how long a start may take, or the
     function's timeout where that is longer. *verbose* shows the messages of the HTTP server itself.
-    *queue_dir* holds a folder with the queues of each graph.
+    *queue_dir* holds a folder with the queues of each graph. *aws_credentials*: whether functions get the user's own AWS credentials; None:
+    if a queue of the graph is on AWS. *identity*: those credentials, as variables; empty: made-up ones.
     """
 
     host: str = "127.0.0.1"
@@ -31,7 +32,7 @@ class Options:
     runtime: Runtime = "own"
     fork: bool = True
     region: str = "us-east-1"
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_environments: int = 100
     idle_s: float = 600.0
     drain_s: float = 30.0
@@ -42,6 +43,8 @@ class Options:
     init_limit_s: float = 10.0
     verbose: bool = False
     queue_dir: str = ".fnkit/queues"
+    aws_credentials: bool | None = None
+    identity: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def check_host(host: str) -> str:

@@ -30,6 +30,7 @@ from uvicorn_worker import UvicornWorker
 from fnkit.errors import EmulatorError
 from fnkit_emulator.application import Emulator
 from fnkit_emulator.cork import CorkedProtocol
+from fnkit_emulator.credentials import with_credentials
 from fnkit_emulator.deployed import Build, Deployed, unpack
 from fnkit_emulator.journal import Happening, Journal
 from fnkit_emulator.options import Options, check_host
@@ -50,6 +51,8 @@ def serve(build: Build, options: Options, on_event: Journal) -> None:
     on_event = _while_somebody_listens(on_event)
     sources = plan_sources(build.manifest, Path(options.queue_dir).absolute())
     options = replace(options, environment={**places(sources), **options.environment})
+    options, remarks = with_credentials(options, sources.specs)
+    sources = replace(sources, remarks=remarks)
     claimed = claim(sources) if sources.has_queues else None  # held by this process and its worker until both have ended
     with _bind(host, options.port) as listener, unpack(build, options) as deployed:
         name = f"[{host}]" if ":" in host else host

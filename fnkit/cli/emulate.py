@@ -50,6 +50,11 @@ _PACKAGES = {"gunicorn", "uvicorn", "uvicorn_worker", "httptools"}
     "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Variable for every function; without a value: this shell's."
 )
 @click.option(
+    "--aws-credentials/--no-aws-credentials",
+    default=None,
+    help="Give the functions this shell's AWS credentials, or made-up ones.  [default: if a queue of the graph is on AWS]",
+)
+@click.option(
     "--max-environments",
     type=click.IntRange(1),
     default=100,
@@ -84,6 +89,7 @@ def command(
     runtime: str,
     no_fork: bool,
     env: tuple[str, ...],
+    aws_credentials: bool | None,
     max_environments: int,
     idle: float,
     drain: float,
@@ -107,6 +113,7 @@ def command(
         fork=not no_fork,
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
         environment=read_variables(env, os.environ),
+        aws_credentials=aws_credentials,
         max_environments=max_environments,
         idle_s=idle,
         drain_s=drain,

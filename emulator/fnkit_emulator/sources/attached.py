@@ -10,6 +10,7 @@ from fnkit.errors import FnkitError
 from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.readers import SourceMapping
+from fnkit_emulator.credentials import outside
 from fnkit_emulator.function_url import report
 from fnkit_emulator.invocation import Invocation
 from fnkit_emulator.journal import Journal, Notice
@@ -18,7 +19,7 @@ from fnkit_emulator.pool import Pool, Throttled
 from fnkit_emulator.sources import asynchronous
 from fnkit_emulator.sources.asynchronous import AsyncEvents, Attempted, EventInvokeConfig, queue_of
 from fnkit_emulator.sources.delivery import Answer, Call
-from fnkit_emulator.sources.mappings import EventSources, Poller, Surroundings, open_poller
+from fnkit_emulator.sources.mappings import EventSources, Poller, Surroundings, named, open_poller
 from fnkit_emulator.sources.plan import Claim, SourcePlan, claim
 from fnkit_emulator.sources.registry import write_registry
 
@@ -46,12 +47,14 @@ class Attached:
         """Open the pollers of the graph's queues, and go on with the asynchronous events that an earlier emulator has left."""
         if self._plan.has_queues and self._claim is None:
             self._claim = claim(self._plan)
+        for remark in self._plan.remarks:
+            self._journal(Notice(remark, kind="failure"))
         for spec in self._plan.unread:
             self._say(f"queue '{spec.name}' is written by this graph and read by none of its functions: what is sent stays there")
         if self._plan.has_queues:
             self._note()
         if self._plan.mappings:
-            self._run("queues", {mapping.spec.name: self._poller(mapping) for mapping in self._plan.mappings})
+            self._run("queues", {name: self._poller(mapping) for name, mapping in named(self._plan.mappings).items()})
         folder = self._plan.base / self._plan.graph
         for function in self._pools:
             if (folder / f"{queue_of(function).address}.db").exists():
@@ -139,7 +142,7 @@ class Attached:
 
     def _poller(self, mapping: SourceMapping) -> Poller:
         assert self._claim is not None
-        around = Surroundings(self._claim.folder, self._options.region, self._complain, self._options.environment)
+        around = Surroundings(self._claim.folder, self._options.region, self._complain, outside(self._options.environment))
         return open_poller(mapping, self._call(mapping), around)
 
     def _call(self, mapping: SourceMapping) -> Call:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,12 +34,25 @@ class Poller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where pollers live: the *folder* of local queues, dead letters and checkpoints, the *region*, and who hears complaints."""
+    """Where pollers live: the *folder* of local queues, dead letters and checkpoints, the *region*, and who hears complaints.
+
+    *environ* are the variables that say where services are and who we are to them.
+    """
 
     folder: Path
     region: str
     complain: Callable[[str], None]
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def named(mappings: Iterable[SourceMapping]) -> dict[str, SourceMapping]:
+    """Return *mappings* by the names of their queues; where functions read a topic or a stream side by side, by theirs too."""
+    mappings = tuple(mappings)
+    often = Counter(mapping.spec.name for mapping in mappings)
+    return {
+        mapping.spec.name if often[mapping.spec.name] == 1 else f"{mapping.spec.name} ({mapping.function})": mapping
+        for mapping in mappings
+    }
 
 
 def dead_letters(spec: QueueSpec, folder: Path) -> LocalQueue:
@@ -85,7 +99,9 @@ def _open_kafka(mapping: SourceMapping, call: Call, around: Surroundings) -> Pol
         _bury(spec, around.folder, Message(record.value, key, headers, headers["fnkit-origin"]), reason)
 
     group = f"{mapping.function}-consumer-group"
-    poller: Poller = source(spec, lambda: reader(spec, group=group), call, bury=bury, complain=around.complain)
+    poller: Poller = source(
+        spec, lambda: reader(spec, group=group, environ=around.environ), call, bury=bury, complain=around.complain
+    )
     return poller
 
 
@@ -96,7 +112,7 @@ def _open_sqs(mapping: SourceMapping, call: Call, around: Surroundings) -> Polle
     poller: Poller = source(
         mapping.spec,
         client,
-        lambda: sqs.sqs_url(mapping.spec, {}, client),
+        lambda: sqs.sqs_url(mapping.spec, {}, sqs.open_client(mapping.spec, around.environ)),
         call,
         complain=around.complain,
         region=around.region,
@@ -113,7 +129,7 @@ def _open_kinesis(mapping: SourceMapping, call: Call, around: Surroundings) -> P
         assert isinstance(data, bytes)
         _bury(spec, around.folder, Message(data, str(record["PartitionKey"]), {}, str(record["SequenceNumber"])), reason)
 
-    checkpoints = module.Checkpoints(around.folder / f"{spec.name}.checkpoints")
+    checkpoints = module.Checkpoints(around.folder / f"{spec.name}.{mapping.function}.checkpoints")
     client = _client("kinesis", around)
     poller: Poller = module.KinesisSource(
         spec, client, call, checkpoints, bury=bury, complain=around.complain, region=around.region
@@ -132,15 +148,19 @@ _EXTRAS = {"kafka": "fnkit[kafka]", "sqs": "fnkit[aws]", "kinesis": "fnkit[aws]"
 
 
 def _client(service: str, around: Surroundings) -> object:
-    """Return boto3's client: as this process would make it, but for what *around* says otherwise to the functions too."""
+    """Return boto3's client for what *around* says; what it does not say boto3 finds out as everywhere."""
     said = around.environ
-    client: object = import_module("boto3").client(
-        service,
-        region_name=said.get("AWS_REGION") or around.region,
-        endpoint_url=said.get(f"AWS_ENDPOINT_URL_{service.upper()}") or said.get("AWS_ENDPOINT_URL"),
-        aws_access_key_id=said.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=said.get("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=said.get("AWS_SESSION_TOKEN"),
+    client: object = (
+        import_module("boto3")
+        .Session(profile_name=said.get("AWS_PROFILE"))
+        .client(
+            service,
+            region_name=said.get("AWS_REGION") or around.region,
+            endpoint_url=said.get(f"AWS_ENDPOINT_URL_{service.upper()}") or said.get("AWS_ENDPOINT_URL"),
+            aws_access_key_id=said.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=said.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=said.get("AWS_SESSION_TOKEN"),
+        )
     )
     return client
 
@@ -154,7 +174,10 @@ def _bury(spec: QueueSpec, folder: Path, message: Message, reason: str) -> None:
 
 
 class EventSources:
-    """All pollers of a graph; `run` until they are told to `stop`. A poller that fails is said so, and started again."""
+    """All pollers of a graph; `run` until they are told to `stop`.
+
+    A poller that fails is said so, and started again after *restart_s* seconds, doubled with each failure up to ten times that.
+    """
 
     def __init__(self, pollers: Mapping[str, Poller], complain: Callable[[str], None], *, restart_s: float = 1.0) -> None:
         self.pollers = pollers
@@ -174,13 +197,23 @@ class EventSources:
             poller.stop()
 
     async def _keep_running(self, name: str, poller: Poller) -> None:
+        pause = self._restart_s
         while not self._stopping:
             try:
                 await poller.run()
                 return
             except* (FnkitError, OSError) as failed:
-                self._complain(f"queue '{name}': {failed.exceptions[0]}; trying again")
-            await asyncio.sleep(self._restart_s)
+                self._complain(f"queue '{name}': {_said(failed)}; trying again")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 10 * self._restart_s)
+
+
+def _said(failed: BaseExceptionGroup[BaseException]) -> str:
+    """Return what the first error of *failed* says, and what to do about it."""
+    first = failed.exceptions[0]
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return f"{first.message} ({first.hint})" if isinstance(first, FnkitError) and first.hint else str(first)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _HANDOVER_S = 5.0  # how long the processes of an emulator that was killed may t
 class SourcePlan:
     """The queues of *graph*: what is read, the *arguments* of the queue steps by name, and what is written and read by nobody.
 
-    *base* holds a folder for each graph.
+    *base* holds a folder for each graph; *specs* are all its queues; *remarks* are for people, at the start.
     """
 
     graph: str
@@ -34,6 +34,8 @@ class SourcePlan:
     mappings: tuple[SourceMapping, ...] = ()
     arguments: Mapping[str, dict[str, object]] = field(default_factory=dict)
     unread: tuple[QueueSpec, ...] = ()
+    specs: tuple[QueueSpec, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def has_queues(self) -> bool:
@@ -48,10 +50,10 @@ def plan_sources(manifest: Manifest, base: Path) -> SourcePlan:
     steps = manifest.spec.steps if isinstance(manifest.spec, Flow) else ()
     queues = [step for step in steps if step.kind == "queue"]
     read = {mapping.spec.name for mapping in mappings}
-    specs = [spec for step in queues if (spec := read_spec(step.name, step.args)[0]) is not None]
+    specs = tuple(spec for step in queues if (spec := read_spec(step.name, step.args)[0]) is not None)
     unread = tuple(spec for spec in specs if spec.kind == "local" and spec.name not in read)
     arguments = {step.name: dict(step.args) for step in queues}
-    return SourcePlan(manifest.name, base, mappings, arguments, unread)
+    return SourcePlan(manifest.name, base, mappings, arguments, unread, specs)
 
 
 def places(plan: SourcePlan) -> dict[str, str]:
