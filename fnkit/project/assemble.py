@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 from fnkit.errors import ProblemsError
 from fnkit.manifest import (
+    NO_CALL_OPTIONS,
+    CallOptions,
     Flow,
     Function,
     Manifest,
@@ -23,6 +25,7 @@ from fnkit.manifest import (
     resolve_function,
 )
 from fnkit.manifest.codec import find_foreign
+from fnkit.project.calls import merged
 from fnkit.project.constructors import find_call_problems
 from fnkit.project.files import read_requirements
 from fnkit.project.graph import FlowGraph
@@ -226,7 +229,14 @@ def _step(assembly: Assembly, graph: FlowGraph, draft: GraphStep) -> Step:
         max_iterations=draft.max_iterations or None,
         routes=tuple(_route(assembly, draft.name, route) for route in draft.routes.values()),
         shape=draft.shape,
+        call=draft.call if draft.kind == "queue" else merged(draft.call, _call_of(assembly, function), graph.call),
     )
+
+
+def _call_of(assembly: Assembly, function: str) -> CallOptions:
+    """Return the call options of the function that a step runs in: the parent where it says none that is declared."""
+    parent = assembly.function
+    return parent.children[function].call if function in parent.children else parent.call
 
 
 def _draft_step(draft: GraphStep, after: tuple[str, ...]) -> Step:
@@ -269,6 +279,7 @@ def _router_step(assembly: Assembly, graph: RouterGraph) -> Step:
         args=_arguments(assembly, name, graph.class_args, ""),
         input_path=graph.input_path,
         result_path=graph.result_path,
+        call=assembly.function.call,
         routes=tuple(_route(assembly, name, route) for route in graph.routes.values()),
     )
 
@@ -276,7 +287,10 @@ def _router_step(assembly: Assembly, graph: RouterGraph) -> Step:
 def _route(assembly: Assembly, step: str, draft: RouteDraft) -> Route:
     function = _function_of(assembly, draft.function)
     target, handler = _code(assembly, step, draft.class_name, draft.handler, function)
-    return Route(draft.key, target, handler, _arguments(assembly, step, draft.class_args, function), function or draft.function)
+    own = getattr(draft, "call", NO_CALL_OPTIONS)  # the models of a runner are called by their runner alone
+    call = merged(own, _call_of(assembly, function)) if function else own
+    args = _arguments(assembly, step, draft.class_args, function)
+    return Route(draft.key, target, handler, args, function or draft.function, call)
 
 
 def _function_of(assembly: Assembly, wanted: str) -> str:

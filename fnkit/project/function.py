@@ -12,6 +12,7 @@ from fnkit.errors import GraphError, InvokeError, MLRunInvalidArgumentError, Usa
 from fnkit.manifest import Engine
 from fnkit.manifest.spelling import did_you_mean
 from fnkit.project.assemble import assemble, draft_manifest
+from fnkit.project.calls import CallSettings
 from fnkit.project.files import find_or_refuse, read_requirements, read_secrets
 from fnkit.project.graph import FlowGraph
 from fnkit.project.later import later
@@ -35,10 +36,11 @@ _TOPOLOGIES = ("flow", "router")
 _ENGINES = ("async", "sync")
 
 
-class ServingFunction:
+class ServingFunction(CallSettings):
     """A function that serves a graph.
 
-    *file* is the user's file with the step classes, None where the classes are given as objects or live beside the caller.
+    *file* is the user's file with the step classes, None where the classes are given as objects or live beside the caller. Call options
+    of a function hold for the steps that run in it, as far as they say nothing else themselves.
     """
 
     kind = "serving"
@@ -367,6 +369,9 @@ class ServingFunction:
         if self._deployment is not None:
             self._deployment.stop()
             self._deployment = None
+
+    def _named(self) -> str:
+        return f"function {self.name!r}"
 
     def _deployed(self) -> Deployment:
         if self._deployment is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fnkit.errors import GraphError, MLRunInvalidArgumentError
 from fnkit.manifest import Engine
 from fnkit.manifest.spelling import did_you_mean
+from fnkit.project.calls import Call, CallSettings, written
 from fnkit.project.steps import GraphStep, Handler, Names, as_names, make_step
 from fnkit.project.written import WrittenGraph
 from fnkit.serving.authoring import RUNNER, SharedModels, adopt
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 DEFAULT_MAX_ITERATIONS = 100
 
 
-class FlowGraph(WrittenGraph):
-    """The steps of a flow in the order of their definition, and what holds for all of them."""
+class FlowGraph(CallSettings, WrittenGraph):
+    """The steps of a flow in the order of their definition, and what holds for all of them.
+
+    Its call options hold for each step as far as neither the step nor its function says anything else.
+    """
 
     kind = "flow"
 
@@ -91,6 +95,7 @@ class FlowGraph(WrittenGraph):
         cycle_to: Names = None,
         max_iterations: int | None = None,
         after: Names = None,
+        call: Call = None,
         **class_args: object,
     ) -> GraphStep:
         """Add a start step (or one after the steps that *after* names) and return it; see `add_step`."""
@@ -107,6 +112,7 @@ class FlowGraph(WrittenGraph):
             input_path=input_path,
             result_path=result_path,
             max_iterations=max_iterations,
+            call=call,
         )
 
     def add_step(
@@ -124,6 +130,7 @@ class FlowGraph(WrittenGraph):
         model_endpoint_creation_strategy: object = None,
         cycle_to: Names = None,
         max_iterations: int | None = None,
+        call: Call = None,
         **class_args: object,
     ) -> GraphStep:
         """Add a step and return it.
@@ -131,7 +138,8 @@ class FlowGraph(WrittenGraph):
         *class_name*: a name (resolved in the function's file), a class, an instance, or `">>"` for a queue, `"*"` for a router,
         `"$remote"`. *handler*: a function, its name, an expression such as `"(event + 1)"`, or a method's name beside a class.
         *after*, *before*: names of steps; `"$prev"` is the one added last; the steps *before* names come after the new one only.
-        *cycle_to*: steps to lead back to. The rest are arguments of the class.
+        *cycle_to*: steps to lead back to. *call*: limits and retries, as `{"timeout_s": 5, "retries": 2}`; see `with_call`. The rest are
+        arguments of the class.
         """
         return self.append(
             as_names(after),
@@ -147,6 +155,7 @@ class FlowGraph(WrittenGraph):
             input_path=input_path,
             result_path=result_path,
             max_iterations=max_iterations,
+            call=call,
         )
 
     def append(
@@ -292,6 +301,9 @@ class FlowGraph(WrittenGraph):
             raise MLRunInvalidArgumentError("set_flow() needs at least one step")
         return last
 
+    def _named(self) -> str:
+        return "the graph"
+
     def clear_children(self, steps: Sequence[str] | None = None) -> None:
         """Remove the named steps, or all."""
         for name in list(steps or self.steps):
@@ -304,6 +316,7 @@ class FlowGraph(WrittenGraph):
             "steps": {name: step.to_dict() for name, step in self.steps.items()},
             "engine": self.engine,
             "on_error": self.on_error,
+            "call": written(self.call),
             "allow_cyclic": self.allow_cyclic,
             "max_iterations": self.max_iterations,
         }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fnkit.errors import FnkitError, GraphError, LoadError, ManifestError, MLRunInvalidArgumentError, ProblemsError, UsageError
 from fnkit.manifest import FORMAT as MANIFEST_FORMAT
-from fnkit.manifest import Problem, find_problems, loads
+from fnkit.manifest import Problem, find_call_warnings, find_problems, loads
 from fnkit.manifest.spelling import closest
 from fnkit.project.later import later
 from fnkit.project.loaded import FORMAT, Loaded
@@ -57,6 +57,7 @@ def check(target: str, *, timeout_s: float = TIMEOUT_S) -> Checked:
     loaded, problems, warnings = _load(target, construct=True, timeout_s=timeout_s)
     if loaded is None:
         return Checked(target, problems, warnings)
+    warnings += find_call_warnings(loaded.manifest)
     steps = getattr(loaded.manifest.spec, "steps", ())
     names = tuple(function.name for function in loaded.manifest.functions)
     return Checked(loaded.manifest.name, problems, warnings, len(steps), names)

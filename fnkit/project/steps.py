@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from fnkit.errors import GraphError, MLRunInvalidArgumentError
 from fnkit.manifest import Step, StepKind
+from fnkit.project.calls import Call, CallSettings, read_call, written
 
 if TYPE_CHECKING:
     from fnkit.project.graph import FlowGraph
@@ -25,7 +26,7 @@ class DescribesStep(Protocol):
         ...
 
 
-class RouteDraft:
+class RouteDraft(CallSettings):
     """One route of a router step."""
 
     def __init__(
@@ -49,11 +50,15 @@ class RouteDraft:
             "class_args": self.class_args,
             "handler": name_of(self.handler),
             "function": self.function,
+            "call": written(self.call),
         }
         return {key: value for key, value in said.items() if value}
 
+    def _named(self) -> str:
+        return f"route {self.key!r}"
 
-class GraphStep:
+
+class GraphStep(CallSettings):
     """One step of a flow while the flow is written.
 
     The attributes are those that MLRun's steps have; they may be changed until the graph is tested, built or deployed.
@@ -75,7 +80,9 @@ class GraphStep:
         result_path: str | None = None,
         max_iterations: int | None = None,
         graph_shape: str | None = None,
+        call: Call = None,
     ) -> None:
+        self._call = read_call(call, f"step {name!r}")
         self._graph = graph
         self.name = name
         self.kind: StepKind = kind
@@ -112,6 +119,7 @@ class GraphStep:
         cycle_to: Names = None,
         max_iterations: int | None = None,
         after: Names = None,
+        call: Call = None,
         **class_args: object,
     ) -> GraphStep:
         """Add a step behind this one and return it; see `FlowGraph.add_step`. *after* names further predecessors."""
@@ -128,6 +136,7 @@ class GraphStep:
             input_path=input_path,
             result_path=result_path,
             max_iterations=max_iterations,
+            call=call,
         )
 
     def after_step(self, *after: str | GraphStep, append: bool = True) -> GraphStep:
@@ -228,9 +237,13 @@ class GraphStep:
             "max_iterations": self.max_iterations,
             "cycle_from": list(self.cycle_from),
             "shape": self.shape,
+            "call": written(self.call),
             "routes": {key: route.to_dict() for key, route in self.routes.items()},
         }
         return {key: value for key, value in said.items() if value or (key == "full_event" and value is False)}
+
+    def _named(self) -> str:
+        return f"step {self.name!r}"
 
 
 def as_names(names: Names) -> tuple[str, ...]:
@@ -348,4 +361,4 @@ def _copied(graph: FlowGraph, other: GraphStep | Step, name: str | None) -> Grap
     return step
 
 
-STEP_FIELDS = ("function", "full_event", "input_path", "result_path", "max_iterations", "graph_shape")
+STEP_FIELDS = ("function", "full_event", "input_path", "result_path", "max_iterations", "graph_shape", "call")

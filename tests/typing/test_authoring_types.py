@@ -37,6 +37,8 @@ def test_each_word_has_the_type_that_is_documented() -> None:
     assert_type(step.error_handler(class_name=Step), GraphStep)
     assert_type(graph.error_handler(name="catch", class_name=Step), FlowGraph)
     assert_type(graph["a"], GraphStep)
+    assert_type(step.with_call(timeout_s=1.5, retry_on=[OSError]), GraphStep)
+    assert_type(graph.with_call(retries=2), FlowGraph)
 
     assert_type(fnkit.new_function("h").set_topology("router"), RouterGraph)
     assert_type(fnkit.new_function("i").set_topology(), RouterGraph)
