@@ -7,7 +7,7 @@ steps and builds the graph can be imported by a function.
 
 from __future__ import annotations
 
-from importlib import import_module
+from fnkit.lean import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

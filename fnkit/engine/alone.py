@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-
 from fnkit.engine.answer import Answer
 from fnkit.engine.chunks import route
 from fnkit.engine.compile import flow_of, node_of, waits
@@ -19,6 +17,7 @@ from fnkit.errors import GraphError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
     from typing import Any
 
     from fnkit.engine.answer import RemoteStep

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from importlib import import_module
-
 from fnkit.engine.construct import Built, build_step, suspends
 from fnkit.engine.edges import EVERYWHERE, Part, find_cycles, followers, homes_of, select_part
 from fnkit.engine.node import COMPLETE, Node, identity
@@ -12,11 +9,14 @@ from fnkit.engine.program import Program, passage
 from fnkit.engine.routes import build_routes
 from fnkit.engine.trip import Trip
 from fnkit.errors import GraphError
+from fnkit.lean import import_module
 from fnkit.manifest.model import NO_CALL_OPTIONS, Flow, Router
 from fnkit.records import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from fnkit.engine.answer import QueueWriter, RemoteStep
     from fnkit.engine.context import Context
     from fnkit.engine.guard import Guard

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from types import CodeType
-
 from fnkit.engine.drive import drive
-from fnkit.engine.resolve import Namespace, find_class, find_function
+from fnkit.engine.resolve import find_class, find_function
 from fnkit.errors import GraphError, MLRunValueError
+from fnkit.lean import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import CodeType
+
     from fnkit.engine.context import Context
+    from fnkit.engine.resolve import Namespace
     from fnkit.manifest.model import Step
 
-Call = Callable[..., object]
+    Call = Callable[..., object]
 
+_CODE = type(drive.__code__)  # `types` has a name for it
 _WRAPPERS = 20  # a chain of decorators is shorter; a circle of them must not hang
 _VARIADIC = 0x08  # CO_VARKEYWORDS
 _SUSPENDING = 0x80 | 0x100 | 0x200  # CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR
@@ -100,7 +102,7 @@ def _code_of(function: object) -> CodeType | None:
     for _ in range(_WRAPPERS):
         function = getattr(function, "__wrapped__", function)
     code = getattr(function, "__code__", None)
-    return code if isinstance(code, CodeType) else None
+    return code if isinstance(code, _CODE) else None
 
 
 def resolve_arguments(args: Mapping[str, object], namespaces: Sequence[Namespace]) -> dict[str, object]:
@@ -187,7 +189,7 @@ def _codes(function: object) -> list[CodeType]:
         code = getattr(function, "__code__", None)
         if code is None and not isinstance(function, type):
             code = getattr(vars(type(function)).get("__call__"), "__code__", None)
-        if isinstance(code, CodeType):
+        if isinstance(code, _CODE):
             codes.append(code)
         inner = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
         if inner is None:

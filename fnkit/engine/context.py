@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Mapping
 
 from fnkit.engine.response import Response, stack_of
+from fnkit.lean import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from fnkit.engine.event import Event
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -33,7 +34,7 @@ class Logger:
         if LEVELS[level] < LEVELS.get(self.level, 20):
             return
         text = str(message) % args if args else str(message)
-        self.write(f"{level} {text} {json.dumps(fields, default=str)}" if fields else f"{level} {text}")
+        self.write(f"{level} {text} {dumps(fields, default=str)}" if fields else f"{level} {text}")
 
     def debug(self, message: object, *args: object, **fields: object) -> None:
         """Write a line for those who look for a fault."""

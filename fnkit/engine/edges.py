@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 from fnkit.errors import GraphError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from fnkit.manifest.model import Flow, Manifest, Step
 
 EVERYWHERE = "*"

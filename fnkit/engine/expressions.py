@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FunctionType
 
 from fnkit.errors import GraphError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
 
 FUNCTIONS = frozenset(
     "abs all any bool bytes chr dict divmod enumerate filter float frozenset hex int isinstance len list map max min ord range repr "

@@ -10,7 +10,6 @@ unchanged. The first chunk of a stream belongs to the attempt; once it has been 
 
 from __future__ import annotations
 
-from importlib import import_module
 from time import monotonic, sleep
 
 from fnkit.engine.attempts import RetryRules, late_answer, late_chunk
@@ -20,6 +19,7 @@ from fnkit.engine.isolation import isolate
 from fnkit.engine.powers import ASYNC_GENERATOR, COROUTINE, DROP, GENERATOR, OpenedStream
 from fnkit.engine.response import Response
 from fnkit.engine.stream import SyncSource, close_source
+from fnkit.lean import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ The semantics are those of `copy.deepcopy`, without its price for what most bodi
 
 from __future__ import annotations
 
-from copy import deepcopy
+from fnkit.lean import import_module
 
 _WHOLE = frozenset((str, bytes, int, float, bool, complex, type(None)))
 _DEEP = 60  # levels; what is nested deeper is left to deepcopy and its memory of visited objects
@@ -19,7 +19,7 @@ def isolate(body: object) -> object:
     try:
         return _copy(body, memo, _DEEP)
     except _NotPlainError:
-        return deepcopy(body)
+        return import_module("copy").deepcopy(body)  # few bodies need it
 
 
 class _NotPlainError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from fnkit.lean import Iterable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

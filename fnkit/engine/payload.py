@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from fnkit.errors import MLRunBadRequestError, MLRunInternalServerError
+from fnkit.lean import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def decode_body(body: object, content_type: str, default_content_type: str = "")
     if kind not in ("", "json", JSON) and not kind.endswith("+json"):
         return body
     try:
-        return json.loads(body)
+        return loads(body)
     except (ValueError, RecursionError) as error:
         if not kind:
             return body
@@ -60,7 +59,7 @@ def json_text(value: object) -> str:
     MLRunInternalServerError (500) for what cannot be written.
     """
     try:
-        return json.dumps(value, default=_plain)
+        return dumps(value, default=_plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise MLRunInternalServerError(str(error)) from error
 

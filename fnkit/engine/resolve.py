@@ -7,11 +7,18 @@ module; a target without one (`"Class"`, `"pkg.mod.Class"`) is taken from any th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from importlib import import_module
-from types import ModuleType
+import sys
 
-Namespace = Mapping[str, object] | ModuleType
+from fnkit.lean import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import ModuleType
+
+    Namespace = Mapping[str, object] | ModuleType
+
+_MODULE = type(sys)  # `types` has a name for it
 
 _MISSING = object()
 
@@ -53,7 +60,7 @@ def _find(target: str, namespaces: Iterable[Namespace]) -> object:
 
 
 def _in_namespace(namespace: Namespace, target: str, module_name: str, attribute: str) -> object:
-    if isinstance(namespace, ModuleType):
+    if isinstance(namespace, _MODULE):
         if module_name and module_name != namespace.__name__:
             return _MISSING
         return getattr(namespace, attribute, _MISSING)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from importlib import import_module
-
 from fnkit.errors import StreamingError
+from fnkit.lean import import_module
 from fnkit.records import ByFields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
 
 
 class Response:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-
-from fnkit.engine.construct import Built, Call, build_step, suspends
+from fnkit.engine.construct import Built, build_step, suspends
 from fnkit.engine.event import Event
 from fnkit.engine.powers import COROUTINE
 from fnkit.manifest.model import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
     from typing import Any
 
     from fnkit.engine.answer import RemoteStep
+    from fnkit.engine.construct import Call
     from fnkit.engine.context import Context
     from fnkit.engine.resolve import Namespace
     from fnkit.manifest.model import CallOptions

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from importlib import import_module
-
 from fnkit.engine.compile import Compiler, flow_of
 from fnkit.engine.event import Event
 from fnkit.engine.payload import receive
@@ -14,9 +11,11 @@ from fnkit.engine.stream import Stream, SyncSource, close_source, drain
 from fnkit.engine.walk import walk
 from fnkit.engine.wire import empty_response, error_response, wire_stream, wire_value
 from fnkit.errors import GraphError
+from fnkit.lean import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
     from fnkit.engine.answer import QueueWriter, RemoteStep

@@ -7,8 +7,6 @@ afterwards where no step ever waits. A path ends at `Complete` with a body, or i
 
 from __future__ import annotations
 
-from operator import length_hint
-
 from fnkit.engine.chunks import NOTHING, Onward, Routed, route, run_whole, stream_on
 from fnkit.engine.event import Event
 from fnkit.engine.node import COMPLETE, Node
@@ -16,6 +14,7 @@ from fnkit.engine.outlets import choose
 from fnkit.engine.paths import read_path, write_path
 from fnkit.engine.powers import COROUTINE, DROP, SPECIAL, Many, RemoteStream
 from fnkit.engine.stream import drain
+from fnkit.lean import length_hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,11 +7,14 @@ A stream has one media type from its first byte to its last. What the step decla
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-
 from fnkit.engine.payload import JSON, NDJSON, SSE, TEXT, encode, json_text, media_type
 from fnkit.engine.response import Response, WireResponse, stack_of
 from fnkit.errors import FnkitError, MLRunHTTPStatusError, MLRunInternalServerError, StreamingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
 
 Headers = tuple[tuple[str, str], ...]
 _NO_BODY = frozenset((204, 304))

@@ -15,6 +15,18 @@
 
 from __future__ import annotations
 
-from fnkit.functions.placement import function_name, place
+from fnkit.lean import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fnkit.functions.placement import function_name, place
 
 __all__ = ["function_name", "place"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'fnkit.functions' has no attribute {name!r}")
+    value: object = getattr(import_module("fnkit.functions.placement"), name)  # steps are placed once, by the tools
+    globals()[name] = value
+    return value

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from json import loads
 from time import monotonic
 
 from fnkit.engine.answer import Answer
@@ -24,6 +23,7 @@ from fnkit.functions.envelope import render_call, render_reference
 from fnkit.functions.failures import CallError, CallThrottled, CallTimeout, remote_error
 from fnkit.functions.frames import FrameReader, StepChunk, StepFault, StepHead
 from fnkit.functions.lambda_api import PAYLOAD_LIMIT, SMALLER, Retryable
+from fnkit.lean import loads
 from fnkit.manifest.model import NO_CALL_OPTIONS
 from fnkit.net.errors import TimeoutReached
 from fnkit.records import Protocol

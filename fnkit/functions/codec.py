@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from json import dumps, loads
 
 from fnkit.engine.response import Response
 from fnkit.errors import InvokeError
+from fnkit.lean import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ Where a function can answer only with JSON, the frames travel as `{"fnkit": "<ba
 
 from __future__ import annotations
 
-from json import dumps, loads
 from struct import Struct
 
 from fnkit.errors import InvokeError
+from fnkit.lean import dumps, loads
 from fnkit.records import ByFields
 
 TYPE_CHECKING = False

@@ -11,11 +11,10 @@ In both `{namespace}` is `FNKIT_NAMESPACE`, or what the cluster has told the con
 
 from __future__ import annotations
 
-from json import loads
-
 from fnkit.errors import UsageError
 from fnkit.functions.failures import CallError, CallThrottled, CallTimeout
 from fnkit.functions.lambda_api import Pieces, Retryable
+from fnkit.lean import loads
 from fnkit.net.errors import ConnectError, ConnectionClosed, NetError, TimeoutReached
 
 TYPE_CHECKING = False

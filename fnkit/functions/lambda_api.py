@@ -6,13 +6,13 @@ the answer's bytes as they come.
 
 from __future__ import annotations
 
-from json import loads
 from time import time
 
 from fnkit.errors import CredentialsError
 from fnkit.functions.eventstream import MessageReader
 from fnkit.functions.failures import CallError, CallThrottled, CallTimeout
 from fnkit.functions.sigv4 import Credentials, Signer, quote
+from fnkit.lean import loads
 from fnkit.net.errors import ConnectError, ConnectionClosed, NetError, TimeoutReached
 
 TYPE_CHECKING = False

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from _thread import _local
-from importlib import import_module
-from json import loads
 from time import sleep
 
 from fnkit.errors import UsageError
 from fnkit.functions.breaker import FIRST_REST_S, THRESHOLD, Breaker
 from fnkit.functions.caller import StepCaller
 from fnkit.functions.lambda_api import PAYLOAD_LIMIT, LambdaApi
+from fnkit.lean import import_module, loads
 from fnkit.manifest.model import NO_CALL_OPTIONS
 
 TYPE_CHECKING = False

@@ -10,8 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from fnkit.lean import Mapping
 from fnkit.records import field, record
 
 

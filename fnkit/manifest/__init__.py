@@ -5,8 +5,7 @@ The checks and the schema are tools' work: a function in the cloud reads its man
 
 from __future__ import annotations
 
-from importlib import import_module
-
+from fnkit.lean import import_module
 from fnkit.manifest.codec import dumps, loads
 from fnkit.manifest.model import (
     FORMAT,

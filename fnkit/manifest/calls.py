@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 from fnkit.manifest.codec import CALL
 from fnkit.manifest.model import NO_CALL_OPTIONS, CallOptions, Flow, Function, Manifest, Router, Step
 from fnkit.manifest.pauses import longest_wait_s, retries_of
@@ -11,6 +9,11 @@ from fnkit.manifest.problem import Problem
 from fnkit.manifest.reach import followers_of, resolve_function, starts_of
 from fnkit.manifest.shape import Faults
 from fnkit.manifest.spelling import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 
 _OTHER_WORDS = {  # of MLRun's steps and of AWS Step Functions, without their capitals and underscores
     "timeout": "timeout_s",

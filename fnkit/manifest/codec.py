@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from math import isfinite
-
+from fnkit import lean
 from fnkit.errors import ManifestError
+from fnkit.lean import Mapping
 from fnkit.manifest.model import FORMAT, NO_CALL_OPTIONS, CallOptions, Document, Flow, Function, Manifest, Route, Router, Step
-from fnkit.manifest.shape import AnyMap, Faults, Field, Flag, Listing, Number, Record, Text, TextMap, Whole, kind_of
+from fnkit.manifest.shape import AnyMap, Faults, Field, Flag, Listing, Number, Record, Text, TextMap, Whole, is_finite, kind_of
 from fnkit.records import cast
 
 _NAMES = Listing(Text(filled=True))
@@ -150,7 +148,8 @@ def dumps(manifest: Manifest) -> str:
         faults.append("$: a value contains itself, or is nested too deeply")
     if faults:
         raise _refused(f"the graph {manifest.name!r} cannot be written", faults)
-    return json.dumps(written, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text: str = lean.import_module("json").dumps(written, indent=2, ensure_ascii=False, allow_nan=False)
+    return text + "\n"
 
 
 def loads(text: str | bytes) -> Manifest:
@@ -184,7 +183,7 @@ def find_foreign(value: object, path: str, faults: Faults) -> None:
     elif isinstance(value, str):
         if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
             faults.append(f"{path}: a lone surrogate is no text")
-    elif isinstance(value, float) and not isfinite(value):
+    elif isinstance(value, float) and not is_finite(value):
         faults.append(f"{path}: {value} has no place in JSON")
     elif not (value is None or isinstance(value, int | float)):
         faults.append(f"{path}: a {type(value).__name__} has no place in JSON")
@@ -196,11 +195,14 @@ def _parse(text: str | bytes, faults: Faults) -> object:
         return None
 
     try:
-        return json.loads(text, parse_constant=constant)
+        return lean.loads(text, parse_constant=constant)
     except UnicodeDecodeError as error:
         raise _refused("not a graph manifest", [f"not UTF-8 text: {error.reason} at byte {error.start}"]) from error
-    except json.JSONDecodeError as error:
-        raise _refused("not JSON", [f"line {error.lineno} column {error.colno}: {error.msg}"]) from error
+    except ValueError as error:
+        # `json.JSONDecodeError` knows the place; a number of too many digits has none
+        line, column = getattr(error, "lineno", 0), getattr(error, "colno", 0)
+        place = f"line {line} column {column}: {getattr(error, 'msg', '')}" if line else str(error)
+        raise _refused("not JSON", [place]) from error
     except RecursionError as error:
         raise _refused("not a graph manifest", ["nested too deeply"]) from error
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fnkit.records import field, record
 
 FORMAT = "fnkit.graph/1"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Literal
 
     Topology = Literal["flow", "router", "inference_graph", "gateway"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from fnkit.manifest.calls import find_call_faults
 from fnkit.manifest.model import Flow, Manifest, Router, Step
 from fnkit.manifest.problem import Problem
 from fnkit.manifest.reach import find_cycle, followers_of, reachable, resolve_function
 from fnkit.manifest.spelling import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 _FUNCTION_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
 _FUNCTION_NAME_LENGTH = 40

@@ -6,11 +6,14 @@ JSON path, how to write it, and what its JSON Schema is. The manifest's format i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import isfinite
-
+from fnkit.lean import Mapping
 from fnkit.manifest.spelling import did_you_mean
 from fnkit.records import Protocol, record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 Faults = list[str]
 
@@ -109,7 +112,7 @@ class Number:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             faults.append(f"{path}: expected a number, found {kind_of(value)}")
-        elif isinstance(value, float) and not isfinite(value):
+        elif isinstance(value, float) and not is_finite(value):
             faults.append(f"{path}: expected a number, found {value}")
         elif self.least is not None and value < self.least:
             faults.append(f"{path}: must be at least {self.least:g}, found {value}")
@@ -247,3 +250,8 @@ def kind_of(value: object) -> str:
 def join(path: str, key: str) -> str:
     """Return the JSON path of *key* in the object at *path*."""
     return f"{path}.{key}" if key.isidentifier() else f'{path}["{key}"]'
+
+
+def is_finite(value: float) -> bool:
+    """Tell whether *value* is neither infinite nor NaN; `math` knows that too, but has to be loaded."""
+    return value - value == 0

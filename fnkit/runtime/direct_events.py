@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from json import dumps
 
 from fnkit.engine.event import Event
+from fnkit.lean import dumps
 from fnkit.runtime.http_events import joined
 from fnkit.runtime.invocation import Failure, Whole
 from fnkit.runtime.trigger import Trigger

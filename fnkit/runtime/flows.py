@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from fnkit.engine import compile_flow
+from fnkit.lean import import_module
 from fnkit.manifest.model import Flow
 
 TYPE_CHECKING = False

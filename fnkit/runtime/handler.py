@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from json import dumps, loads
 
+from fnkit.lean import dumps, loads
 from fnkit.runtime.invocation import Whole
 from fnkit.runtime.loading import load_application
 from fnkit.runtime.logs import Log

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from json import dumps
 
 from fnkit.engine.event import Event
 from fnkit.engine.response import Head, WireResponse
+from fnkit.lean import dumps
 from fnkit.records import Protocol
 from fnkit.runtime.invocation import EMPTY_BODY, HTTP_INTEGRATION, Failure, Streamed, Whole
 from fnkit.runtime.protocol import PAYLOAD_LIMIT, prelude

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from os.path import dirname
+
+from fnkit.lean import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,12 +16,12 @@ OCTETS = "application/octet-stream"
 EMPTY_BODY = b"\n"  # function URLs hang on a prelude without a body
 
 
-_OURS = (dirname(dirname(__file__)), "<frozen importlib", dirname(importlib.__file__))
+_OURS = (dirname(dirname(__file__)), "<frozen importlib")
 
 
 def stack_of(error: BaseException) -> tuple[str, ...]:
     """Return the lines of the traceback of *error* from the first frame of the user's code on; all where there is none."""
-    traceback = importlib.import_module("traceback")  # only those who fail pay for its import
+    traceback = import_module("traceback")  # only those who fail pay for its import
     frames = traceback.extract_tb(error.__traceback__)
     first = next((at for at, frame in enumerate(frames) if not frame.filename.startswith(_OURS)), 0)
     return tuple(traceback.format_list(frames[first:]))

@@ -5,8 +5,9 @@ Steps find it as `event.lambda_context`. The managed runtime's own object is pas
 
 from __future__ import annotations
 
-from json import loads
 from time import time
+
+from fnkit.lean import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ The replacement is made only where everything it leans on is found as expected. 
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from inspect import signature
 
 from fnkit.engine.drive import drive
+from fnkit.lean import import_module
 from fnkit.runtime import plain
 from fnkit.runtime.client import RuntimeClient
 from fnkit.runtime.invocation import Failure, Invocation, Whole

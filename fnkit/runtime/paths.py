@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
+
+from fnkit.lean import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ headers and the cookies as JSON, then eight NUL bytes. What fails in the middle 
 from __future__ import annotations
 
 from binascii import b2a_base64
-from json import dumps
 
+from fnkit.lean import dumps
 from fnkit.runtime.invocation import Failure, Invocation
 
 TYPE_CHECKING = False

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from json import dumps, loads
 
 from fnkit.engine.event import Event
+from fnkit.lean import dumps, loads
 from fnkit.runtime.invocation import Failure, Whole
 from fnkit.runtime.trigger import Trigger
 

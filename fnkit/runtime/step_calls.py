@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from json import dumps
 
 from fnkit.engine.response import Response
 from fnkit.engine.stream import SyncSource, close_source
@@ -12,6 +11,7 @@ from fnkit.functions.codec import encode_body, response_fields
 from fnkit.functions.envelope import read_call
 from fnkit.functions.failures import bases_of
 from fnkit.functions.frames import StepChunk, StepEnd, StepFault, StepHead, render_frame
+from fnkit.lean import dumps
 from fnkit.runtime.invocation import OCTETS, Failure, Streamed, Whole
 
 TYPE_CHECKING = False

@@ -17,7 +17,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from fnkit.lean import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from fnkit.engine.construct import suspends
 from fnkit.engine.event import Event
 from fnkit.errors import MLRunInvalidArgumentError
 from fnkit.steps.calls import Function, applied
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Assert:

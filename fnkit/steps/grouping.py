@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from importlib import import_module
-
 from fnkit.engine.event import Event
 from fnkit.engine.powers import DROP, Many
 from fnkit.errors import MLRunInvalidArgumentError
+from fnkit.lean import Iterable, import_module
 from fnkit.steps.calls import Function, applied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fnkit.steps.clock import Clock
 
 

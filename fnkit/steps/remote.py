@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Mapping
 
 from fnkit.engine.event import Event
 from fnkit.engine.paths import read_path, write_path
@@ -16,6 +15,8 @@ from fnkit.steps.requests import Request, RequestPlan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+
     from fnkit.engine import Context
 
 DEFAULT_RETRIES = 6

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 
 from fnkit.engine.event import Event
 from fnkit.errors import MLRunInvalidArgumentError
+from fnkit.lean import Mapping, import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fnkit.engine import Context
 
 EVENT_ID, EVENT_PATH = "MLRUN-EVENT-ID", "MLRUN-EVENT-PATH"

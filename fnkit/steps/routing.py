@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Sequence
 
 from fnkit.engine.event import Event
 from fnkit.errors import MLRunInvalidArgumentError, MLRunRuntimeError
@@ -11,6 +10,7 @@ from fnkit.steps.calls import Function, applied, rewritten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Literal
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 
 from fnkit.engine.event import Event
 from fnkit.engine.powers import DROP, Drop
+from fnkit.lean import Mapping
 from fnkit.records import cast
 from fnkit.steps.calls import Function, applied, need_dict, rewritten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import TypeVar
 
     F = TypeVar("F", bound=Callable[..., object])
