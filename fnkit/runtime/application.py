@@ -6,31 +6,30 @@ else a direct invocation.
 
 from __future__ import annotations
 
-from importlib import import_module
-from json import loads
-
 from fnkit.engine.payload import receive
 from fnkit.errors import FnkitError
 from fnkit.functions.codec import decode_json
 from fnkit.functions.envelope import is_call, reference_of
+from fnkit.lean import import_module, loads
 from fnkit.records import Protocol
 from fnkit.runtime.direct_events import answer_direct, read_direct
 from fnkit.runtime.http_events import answer_stream, answer_whole, checked, is_http, read_request
 from fnkit.runtime.invocation import JSON, Failure
 from fnkit.runtime.lambda_context import LambdaContext
-from fnkit.runtime.queue_events import is_batch, read_batch, run_batch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
     from fnkit.engine.event import Event
     from fnkit.engine.response import WireResponse
     from fnkit.functions.objects import ObjectStore
     from fnkit.runtime.invocation import Invocation, Streamed, Whole
     from fnkit.runtime.logs import Log
-    from fnkit.runtime.step_calls import StepCalls
+    from fnkit.runtime.queue_events import Record
 
+_RECORDS = frozenset(("Records", "records"))  # of SQS and Kinesis, of Kafka
 SINGLE_STEPS = "this function runs single steps of its graph: call the entry function instead"
 
 
@@ -48,6 +47,14 @@ class Topology(Protocol):
         ...
 
 
+class Steps(Protocol):
+    """What answers calls of single steps: `fnkit.runtime.step_calls`."""
+
+    async def answer(self, envelope: Mapping[str, object], context: object, *, streams: bool) -> Whole | Streamed:
+        """Run the step that *envelope* names."""
+        ...
+
+
 class Application:
     """One function, loaded.
 
@@ -58,7 +65,7 @@ class Application:
     def __init__(
         self,
         topology: Topology | None,
-        steps: StepCalls,
+        steps: Steps,
         *,
         needs_loop: bool,
         log: Log,
@@ -138,8 +145,10 @@ class Application:
         if is_http(payload) and isinstance(payload, dict):
             event = _with(read_request(payload), invocation, context)
             return await self._answer_http(await topology(event))
-        if is_batch(payload) and isinstance(payload, dict):
-            return await self._answer_batch(topology, payload, invocation, context)
+        if isinstance(payload, dict) and not _RECORDS.isdisjoint(payload):
+            queue_events = import_module("fnkit.runtime.queue_events")  # most functions never see a batch
+            if queue_events.is_batch(payload):
+                return await self._answer_batch(queue_events, payload, invocation, context)
         return await answer_direct(await topology(_with(read_direct(payload, invocation), invocation, context)))
 
     async def _fetch(self, key: str) -> bytes:
@@ -153,15 +162,16 @@ class Application:
         return await store.get(key)
 
     async def _answer_batch(
-        self, topology: Topology, payload: dict[str, object], invocation: Invocation, context: object
+        self, queue_events: ModuleType, payload: dict[str, object], invocation: Invocation, context: object
     ) -> Whole:
-        process = getattr(topology, "process", None)
+        process = getattr(self._topology, "process", None)
         if process is None:
             raise Failure("GraphError", "this graph does not read queues: only flows do")
-        records = read_batch(payload)
+        records: list[Record] = queue_events.read_batch(payload)
         for record in records:
             receive(_with(record.event, invocation, context), self._default_content_type)
-        return await run_batch(records, process, self.log.report)
+        answer: Whole = await queue_events.run_batch(records, process, self.log.report)
+        return answer
 
     async def _answer_http(self, response: WireResponse) -> Whole | Streamed:
         if not self._url_streams:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
-from json import loads
 from os.path import basename, join
 
 from fnkit.engine import load_step
 from fnkit.engine.context import Context
 from fnkit.errors import FnkitError, ManifestError
+from fnkit.lean import Mapping, import_module, loads
 from fnkit.manifest import loads as load_manifest
 from fnkit.manifest.model import Flow
 from fnkit.runtime.application import Application
 from fnkit.runtime.invocation import Failure, stack_of
-from fnkit.runtime.step_calls import StepCalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +20,9 @@ if TYPE_CHECKING:
     from fnkit.engine.answer import RemoteStep
     from fnkit.manifest.model import Function, Manifest, Step
     from fnkit.runtime.application import Topology
+    from fnkit.runtime.invocation import Streamed, Whole
     from fnkit.runtime.logs import Log
+    from fnkit.runtime.step_calls import StepCalls
 
 FORMAT = "fnkit.bundle/1"
 _COMPILERS = {
@@ -94,6 +93,28 @@ def _text(path: str) -> str:
         raise ManifestError(f"the bundle cannot be read: {error}", where=basename(path), hint="build it again") from error
 
 
+class Calls:
+    """Answers calls of single steps. A function that runs its graph loads what this takes with the first call."""
+
+    def __init__(self, load: Callable[[str], RemoteStep], names: tuple[str, ...], log: Log) -> None:
+        self._given = (load, names, log)
+        self._steps: StepCalls | None = None
+
+    def _loaded(self) -> StepCalls:
+        if self._steps is None:
+            make: Callable[..., StepCalls] = import_module("fnkit.runtime.step_calls").StepCalls
+            self._steps = make(*self._given)
+        return self._steps
+
+    def prepare(self) -> tuple[RemoteStep, ...]:
+        """Make all steps now, so that their errors are errors of the start; return them."""
+        return self._loaded().prepare()
+
+    async def answer(self, envelope: Mapping[str, object], context: object, *, streams: bool) -> Whole | Streamed:
+        """Run the step that *envelope* names."""
+        return await self._loaded().answer(envelope, context, streams=streams)
+
+
 def load_application(root: str, environ: Mapping[str, str], log: Log, *, streams: bool = True) -> Application:
     """Return the function whose bundle is unpacked in *root*. Raises whatever is wrong with it, or with the user's code."""
     bundle = Bundle(root)
@@ -111,9 +132,8 @@ def load_application(root: str, environ: Mapping[str, str], log: Log, *, streams
         return load_step(manifest, name, namespaces=[code], context=context)
 
     topology = _topology(manifest, function, code, context, environ) if runs_graph(manifest, function) else None
-    steps = StepCalls(getattr(topology, "load_step", load), _callable_steps(manifest, function), log)
-    prepared = () if topology is not None else steps.prepare()
-    needs_loop = topology.needs_loop if topology is not None else any(step.needs_loop for step in prepared)
+    steps = Calls(getattr(topology, "load_step", load), _callable_steps(manifest, function), log)
+    needs_loop = any(step.needs_loop for step in steps.prepare()) if topology is None else topology.needs_loop
     return Application(
         topology,
         steps,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 from fnkit.engine.drive import drive
+from fnkit.lean import import_module
 from fnkit.runtime import plain
 from fnkit.runtime.client import RuntimeClient, RuntimeGone
 from fnkit.runtime.invocation import Failure
@@ -23,8 +23,11 @@ from fnkit.runtime.work import work
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from fnkit.runtime.application import Application
+    from fnkit.runtime.attention import Attention
+    from fnkit.runtime.client import Transport
     from fnkit.runtime.invocation import Invocation
 
 
@@ -63,11 +66,26 @@ def serve(application: Application, client: RuntimeClient, host: str, concurrenc
     if concurrency > 1:
         run_threads: Callable[[Application, str, int], int] = import_module("fnkit.runtime.loop_threads").run
         return run_threads(application, host, concurrency)
-    attention = plain.Attention()
-    attention.install()
-    status = drive(work(client, application, attention.watch, enter))
+    status = drive(work(client, application, Watcher().watch, enter))
     drive(application.close())
     return status if isinstance(status, int) else 1
+
+
+class Watcher:
+    """Watches connections from the first one on that is to be watched: a function that never streams pays nothing for it."""
+
+    __slots__ = ("_attention",)
+
+    def __init__(self) -> None:
+        self._attention: Attention | None = None
+
+    def watch(self, transport: Transport) -> AbstractContextManager[None]:
+        """Return the context during which `PeerGone` is raised when the peer of *transport* goes away."""
+        if self._attention is None:
+            make: Callable[[], Attention] = import_module("fnkit.runtime.attention").Attention
+            self._attention = make()
+            self._attention.install()
+        return self._attention.watch(transport)
 
 
 def enter(invocation: Invocation) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from fnkit.engine.drive import drive
 from fnkit.runtime import looped, plain
+from fnkit.runtime.attention import Attention
 from fnkit.runtime.client import RuntimeClient
 from fnkit.runtime.invocation import HTTP_INTEGRATION, Failure, Invocation, PeerGone, Streamed, Whole
 from fnkit.runtime.protocol import error_trailers
@@ -275,6 +276,7 @@ SLEEPER = """
 import sys, time
 from fnkit.engine.drive import drive
 from fnkit.runtime import plain
+from fnkit.runtime.attention import Attention
 from fnkit.runtime.client import RuntimeClient
 from fnkit.runtime.invocation import Streamed, Whole
 from fnkit.runtime.work import work
@@ -304,7 +306,7 @@ class Application:
                 generator.close()
         return Streamed("application/octet-stream", b"", pieces())
 
-attention = plain.Attention()
+attention = Attention()
 attention.install()
 client = RuntimeClient(plain.connector(sys.argv[1]), sys.argv[1])
 sys.exit(drive(work(client, Application(), attention.watch, lambda invocation: None)))
@@ -349,7 +351,7 @@ def test_a_generator_is_closed_before_its_first_piece_where_the_server_cancels_b
 
 def test_the_watch_raises_only_within_its_context() -> None:
     left, right = socket.socketpair()
-    attention = plain.Attention()
+    attention = Attention()
     previous = signal.getsignal(signal.SIGIO)
     attention.install()
     try:
