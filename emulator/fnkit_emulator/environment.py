@@ -59,7 +59,7 @@ class Environment:
         self.init_ms = 0.0
         self.used = False  # whether it has had an event
         self.retiring = False  # takes no more events
-        self.returning = 0  # events that have ended while their worker has not polled again yet
+        self.returning = 0  # workers that have not polled yet: their event has ended, or they are new beside the first of them
         self.max_rss_mb = 0
         self._sampled_at = 0.0
         self.pid = 0
@@ -180,6 +180,7 @@ class Environment:
         self.returning = max(0, self.returning - 1)
         if self.state == "starting":
             self.state = "ready"
+            self.returning = most - 1
             self.init_ms = (time.perf_counter() - self._born) * 1000
             self._timers.pop("init").cancel()
             self._owner.has_started(self)

@@ -21,6 +21,8 @@ class Options:
     environments of a function that sets no limit of its own. *idle_s*: an environment without work is ended after it. *drain_s*: how
     long requests in flight may take to finish at the end. *retry_delays_s*: pauses before the retries of asynchronous invocations.
     *stall_s*: how long an environment whose client has left may take to ask for its next event before it is replaced.
+    *return_s*: how long a worker that has answered, or is new in an environment of several, may take to ask for an event before another
+    environment is started for those that wait.
     *memory_watch_s*: how often the memory of working environments is looked at. *init_limit_s*: how long a start may take, or the
     function's timeout where that is longer. *verbose* shows the messages of the HTTP server itself.
     *queue_dir* holds a folder with the queues of each graph. *aws_credentials*: whether functions get the user's own AWS credentials; None:
@@ -39,6 +41,7 @@ class Options:
     exit_with_stdin: bool = False
     retry_delays_s: tuple[float, ...] = (1.0, 2.0)
     stall_s: float = 3.0
+    return_s: float = 0.05
     memory_watch_s: float = 0.1
     init_limit_s: float = 10.0
     verbose: bool = False

@@ -2,7 +2,8 @@
 
 An event goes to the environment that was free last, so that the others grow old and are ended. Where none is free it waits, and another
 environment is started unless enough are on their way: starting ones, and for a moment those whose worker has answered and has not asked
-again yet. Where the function may have no more environments the event is refused (`Throttled`), as Lambda does.
+again yet, or is new beside the first worker of its environment. Where the function may have no more environments the event is refused
+(`Throttled`), as Lambda does.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from fnkit_emulator.invocation import Fault, Invocation
 from fnkit_emulator.journal import Journal, LogLine, Notice
 from fnkit_emulator.launcher import Launcher
 from fnkit_emulator.options import Options
-
-_RETURN_S = 0.05  # how long a worker that has answered may take to poll before another environment is started
 
 
 class Throttled(FnkitError):
@@ -125,7 +124,7 @@ class Pool:
         for _ in range(min(-(-missing // each), room)):
             self._start_environment()
         if self._waiting and returning and self._recheck is None:
-            self._recheck = asyncio.get_running_loop().call_later(_RETURN_S, self._stop_hoping)
+            self._recheck = asyncio.get_running_loop().call_later(self._options.return_s, self._stop_hoping)
 
     def _stop_hoping(self) -> None:
         self._recheck = None

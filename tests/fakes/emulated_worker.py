@@ -102,14 +102,16 @@ def main(bundle, environ):
         )
         return 1
     count = int(environ.get("FNKIT_CONCURRENCY", "1"))
-    threads = [threading.Thread(target=serve, args=(host,)) for _ in range(count - 1)]
+    delay = float(environ.get("THREAD_DELAY", "0"))
+    threads = [threading.Thread(target=serve, args=(host, delay)) for _ in range(count - 1)]
     for thread in threads:
         thread.start()
     serve(host)
     return 0
 
 
-def serve(host):
+def serve(host, delay=0.0):
+    time.sleep(delay)
     client = Client(host)
     while True:
         try:

@@ -27,7 +27,7 @@ def error_of(answer: Any) -> dict[str, str]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until *condition* holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -77,6 +77,20 @@ async def test_a_shared_environment_handles_many_events_at_one_time(tmp_path: Pa
     assert len({value["pid"] for value in values}) == 1
 
 
+async def test_an_event_waits_for_the_other_workers_of_a_new_environment_to_begin(tmp_path: Path) -> None:
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    meet = {"do": "meet", "folder": str(meeting), "count": 2}
+    build = fake_build(tmp_path, entry(concurrency=2, environment={"THREAD_DELAY": "0.3"}))
+    async with emulated(build, Options(return_s=60)) as emulator:
+        first = asyncio.create_task(emulator.invoke(meet))
+        await until(lambda: any(meeting.iterdir()))  # its worker is at work, the other one has not begun
+        second = await emulator.invoke(meet)
+        values: list[Any] = [answer.json() for answer in (await first, second)]
+
+    assert values[0]["pid"] == values[1]["pid"]
+
+
 async def test_above_its_limit_a_function_refuses_with_429(tmp_path: Path) -> None:
     async with emulated(fake_build(tmp_path, entry(max_environments=2))) as emulator:
         running = [asyncio.create_task(emulator.post({"do": "nap", "seconds": 0.5})) for _ in range(2)]
@@ -113,9 +127,9 @@ async def test_a_timeout_in_mid_stream_cuts_the_answer_off(tmp_path: Path) -> No
 
 
 async def test_a_timeout_in_a_shared_environment_fails_only_its_event_and_the_environment_is_replaced(tmp_path: Path) -> None:
-    async with emulated(fake_build(tmp_path, entry(timeout_s=1, concurrency=4))) as emulator:
+    async with emulated(fake_build(tmp_path, entry(timeout_s=2, concurrency=4))) as emulator:
         pid = (await facts(emulator))["pid"]
-        hanging, other = await asyncio.gather(emulator.invoke({"do": "hang"}), emulator.invoke({"do": "nap", "seconds": 0.8}))
+        hanging, other = await asyncio.gather(emulator.invoke({"do": "hang"}), emulator.invoke({"do": "nap", "seconds": 0.4}))
         after = await facts(emulator)
         await until(lambda: not alive(pid))
 
@@ -204,7 +218,7 @@ async def test_an_environment_that_does_not_stop_for_a_client_that_has_left_is_r
         request = asyncio.create_task(caller.request("POST", "/", work))
         await caller.parts.get()
         caller.left.set()
-        await asyncio.wait_for(request, 1)
+        await asyncio.wait_for(request, 60)  # the worker would take 100 s
         await until(lambda: not alive(pid))
         again = await facts(emulator)
 
@@ -335,10 +349,11 @@ async def test_a_process_that_was_forked_ahead_is_used_and_one_that_was_killed_i
         zygote = int(Path(f"/proc/{first}/stat").read_text().split()[3])
         await until(lambda: len(children(zygote)) == 2)
         (spare,) = set(children(zygote)) - {first}
-        nap = asyncio.create_task(emulator.invoke({"do": "nap", "seconds": 0.3}))
-        await asyncio.sleep(0)
-        second = (await facts(emulator))["pid"]
-        await nap
+        meeting = tmp_path / "meeting"
+        meeting.mkdir()
+        meet = {"do": "meet", "folder": str(meeting), "count": 2}
+        met: list[Any] = [answer.json() for answer in await asyncio.gather(emulator.invoke(meet), emulator.invoke(meet))]
+        (second,) = {value["pid"] for value in met} - {first}
         await until(lambda: len(children(zygote)) == 3)
         (next_spare,) = set(children(zygote)) - {first, second}
         os.kill(next_spare, 9)
