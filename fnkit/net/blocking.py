@@ -1,11 +1,13 @@
 """Connections of plain sockets: their coroutines do all their work at once and never suspend.
 
-`run` drives such a coroutine without an event loop, so a worker that has no other use for asyncio need not import it.
+`run` drives such a coroutine without an event loop, so a worker that has no other use for asyncio need not import it. What a thread
+waits for here another thread can end.
 """
 
 from __future__ import annotations
 
 import socket
+from _thread import allocate_lock, get_ident
 from select import POLLIN, poll
 from time import monotonic
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _READ_SIZE = 256 * 1024
+_waiting: dict[int, socket.socket] = {}  # by thread
+_ending = allocate_lock()  # a connection that is being broken is not closed meanwhile: its number could be another's by then
 
 
 def run(coroutine: Coroutine[object, object, T]) -> T:
@@ -33,6 +37,17 @@ def run(coroutine: Coroutine[object, object, T]) -> T:
         return result
     coroutine.close()
     raise RuntimeError("a coroutine on blocking connections wanted to wait for something else")
+
+
+def end_wait(thread: int) -> None:
+    """Break the connection that *thread* reads from or writes to at the moment, if it does."""
+    with _ending:
+        sock = _waiting.get(thread)
+        if sock is not None:
+            try:  # noqa: SIM105  # contextlib is an import that few functions need
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # below TLS, if there is some
+            except OSError:
+                pass  # it has ended by itself
 
 
 class SocketStream:
@@ -52,17 +67,27 @@ class SocketStream:
 
     async def read(self) -> bytes:
         self._arm()
+        thread = get_ident()
+        _waiting[thread] = self._socket
         try:
             return self._socket.recv(_READ_SIZE)
         except TimeoutError:
             raise TimeoutReached from None
+        finally:
+            with _ending:
+                _waiting.pop(thread, None)
 
     async def write(self, data: bytes) -> None:
         self._arm()
+        thread = get_ident()
+        _waiting[thread] = self._socket
         try:
             self._socket.sendall(data)
         except TimeoutError:
             raise TimeoutReached from None
+        finally:
+            with _ending:
+                _waiting.pop(thread, None)
 
     def reusable(self) -> bool:
         if self._socket.fileno() < 0:

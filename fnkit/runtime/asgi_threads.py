@@ -1,8 +1,9 @@
 """Run functions whose steps need no event loop beside the server's loop: one thread works on one request, from its start to its end.
 
 The thread hands over the head of an answer, then piece after piece. It goes on while the client takes them, at most a window ahead.
-When nobody waits any more, `PeerGone` is raised inside the step, wherever its Python code is. What blocks inside one call of the
-system (a `sleep`, a read of a socket) ends when that call returns; until then the thread is left behind, and another one takes its place.
+When nobody waits any more, `PeerGone` is raised inside the step, wherever its Python code is, and a call to another function is broken
+off. What blocks inside any other call of the system (a `sleep`, a read of the user's own socket) ends when that call returns; until then
+the thread is left behind, and another one takes its place.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from threading import Lock, Thread, get_ident
 
 from fnkit.engine.drive import drive, drive_iterator
 from fnkit.engine.response import WireResponse
+from fnkit.net.blocking import end_wait
 from fnkit.runtime.invocation import Failure, PeerGone
 
 TYPE_CHECKING = False
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _WINDOW = 64 * 1024  # bytes of an answer that may wait to be sent
 _GRACE_S = 1.0  # how long an abandoned request keeps its place
+_TRIES = 10
 
 
 class Threads:
@@ -175,9 +178,11 @@ class _Call:
         """Tell the thread that nobody waits any more, and give it a moment to end what it does."""
         if self._ended:
             return
-        self._interrupt.fire()
-        self._room.set()
-        await asyncio.wait([self._finished], timeout=_GRACE_S)
+        for _ in range(_TRIES):  # the thread may just be about to wait for another function
+            self._interrupt.fire()
+            self._room.set()
+            if (await asyncio.wait([self._finished], timeout=_GRACE_S / _TRIES))[0]:
+                return
 
 
 class _Pieces:
@@ -200,7 +205,7 @@ class _Pieces:
 
 
 class _Interrupt:
-    """Raises `PeerGone` in a thread that has armed it; at most once, and never after it is disarmed."""
+    """Raises `PeerGone` in a thread that has armed it; at most once, and never after it is disarmed. Ends its calls to other functions."""
 
     def __init__(self) -> None:
         self.gone = False
@@ -222,10 +227,11 @@ class _Interrupt:
 
     def fire(self) -> None:
         with self._lock:
-            if not self.gone:
-                self.gone = True
-                if self._thread:
+            if self._thread:
+                if not self.gone:
                     _raise_in(self._thread, PeerGone)
+                end_wait(self._thread)
+            self.gone = True
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
