@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fnkit.manifest.model import Flow, Function, Manifest, Step
+from fnkit.manifest.model import CallOptions, Flow, Function, Manifest, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a host answered. *fault*: the answer broke off in its middle; the error's type where the host tells it, else `"?"`."""
+    """What a host answered. *fault*: the answer broke off in its middle; the error's type where the host tells it, else `"?"`.
+
+    *fault_text* is the text of that error, which a host shows that cannot stream.
+    """
 
     status: int
     body: bytes
@@ -31,6 +34,7 @@ class Outcome:
     headers: Mapping[str, str] = field(default_factory=dict)
     cookies: tuple[str, ...] = ()
     fault: str = ""
+    fault_text: bytes = b"chunk 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ def chain(*targets: tuple[str, str, dict[str, object]]) -> tuple[Step, ...]:
 
 JSON = "application/json"
 TEXT = "text/plain"
+NOT_IN_TIME = "\nhint: give it more time, timeout_s in its call options, or less to do"
 
 CASES = (
     Case("echo", chain(("echo", "Echo", {})), Request(b'{"a": [1, "\xc3\xa9"]}'), Outcome(200, b'{"a": [1, "\\u00e9"]}', JSON)),
@@ -167,5 +172,49 @@ CASES = (
             b'{"method": "PUT", "path": "/a%20b/c", "query": {"p": "1,2", "q": "\\u00e9"}, "cookie": "a=1; b=2", "x": "1"}',
             JSON,
         ),
+    ),
+    Case(
+        "late steps",
+        (
+            Step("waiting", target="steps:Waiting", call=CallOptions(timeout_s=0.1), on_error="sleeping", responder=True),
+            Step("sleeping", target="steps:Sleeping", call=CallOptions(timeout_s=0.05)),
+        ),
+        Request(b"hi", TEXT),
+        Outcome(504, f"StepTimeoutError: step 'sleeping' did not answer within 0.05 s{NOT_IN_TIME}".encode(), TEXT),
+    ),
+    Case(
+        "late chunk",
+        (Step("ticks", target="steps:StuckTicks", call=CallOptions(timeout_s=60, idle_timeout_s=0.3), responder=True),),
+        Request(b"hi", TEXT),
+        Outcome(
+            200,
+            b"0:hi;",
+            TEXT,
+            fault="StepTimeoutError",
+            fault_text=b"the stream of step 'ticks' stood still for more than 0.3 s",
+        ),
+    ),
+    Case(
+        "step that fails twice",
+        (Step("flaky", target="steps:Flaky", call=CallOptions(retry_on=("NotNow",), backoff_s=0.01), responder=True),),
+        Request(b'{"n": 1}'),
+        Outcome(200, b'{"n": 2, "keys": ["/flaky/1", "/flaky/1", "/flaky/1"]}', JSON),
+    ),
+    Case(
+        "cycle that is too long",
+        (
+            Step("round", target="steps:Round", after=("again",), cycle_from=("again",), on_error="caught", max_iterations=3),
+            Step("again", target="steps:Endless", after=("round",)),
+            Step("last", target="steps:Mark", after=("again",), responder=True),
+            Step("caught", target="steps:Caught"),
+        ),
+        Request(b'{"n": 0}'),
+        Outcome(
+            200,
+            b'{"error": "RuntimeError", "is": true, "origin": "round", "key": "/caught/1", '
+            b'"keys": ["/round/1", "/round/2", "/round/3"]}',
+            JSON,
+        ),
+        cyclic=True,
     ),
 )

@@ -154,3 +154,78 @@ class Slow:
 class Empty:
     def do(self, body):
         return ""
+
+
+class Waiting:
+    async def do(self, body):
+        await asyncio.sleep(1)
+
+
+class Sleeping:
+    def do(self, body):
+        time.sleep(0.2)
+        return body
+
+
+class StuckTicks:
+    """Streams a chunk, and never another one."""
+
+    async def do(self, body):
+        yield f"0:{text(body)};"
+        await asyncio.Event().wait()
+
+
+class Busy(Exception):
+    """The base of what may be tried again."""
+
+
+class NotNow(Busy):
+    pass
+
+
+class NotYet(NotNow):
+    pass
+
+
+class Flaky:
+    """Fails twice for each event, after it has spoilt the body, and answers with the keys that it was called under."""
+
+    def __init__(self):
+        self.keys = {}
+
+    def do_event(self, event):
+        event.body["n"] += 1
+        keys = self.keys.setdefault(event.id, [])
+        keys.append(event.idempotency_key.removeprefix(event.id))
+        if len(keys) < 3:
+            raise NotYet("come again")
+        event.body["keys"] = self.keys.pop(event.id)
+        return event
+
+
+class Round:
+    """Notes the key of each round."""
+
+    def do_event(self, event):
+        event.body.setdefault("keys", []).append(event.idempotency_key.removeprefix(event.id))
+        return event
+
+
+class Endless:
+    def do(self, body):
+        return body
+
+    def select_outlets(self, body):
+        return ["round"]
+
+
+class Caught:
+    def do_event(self, event):
+        event.body = {
+            "error": type(event.error).__name__,
+            "is": isinstance(event.error, RuntimeError),
+            "origin": event.origin_state,
+            "key": event.idempotency_key.removeprefix(event.id),
+            "keys": event.body["keys"],
+        }
+        return event
