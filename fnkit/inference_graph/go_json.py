@@ -20,7 +20,9 @@ from fnkit.inference_graph.gjson.numbers import format_plain
 from fnkit.inference_graph.gjson.strings import text_of
 from fnkit.inference_graph.gjson.validity import LARGE, valid_within
 from fnkit.inference_graph.go_syntax import MAX_DEPTH, find_fault
+from fnkit.inference_graph.portions import encoded
 
+_BLANKS = b" \t\n\r"
 _MARK = "\udc00"  # cannot come from a body: lone surrogates are replaced before it is read
 _MARKED = re.compile(f'"{_MARK}([^"]*)"')
 _INVALID_BYTE = re.compile("[\udc80-\udcff]")
@@ -63,10 +65,10 @@ def canonical_object(body: bytes) -> bytes:
 
     Raises `GoJSONError` with Go's text if the body is not JSON, no object, or has a number beyond float64.
     """
-    fault = find_fault(body) if _is_too_deep(body) else None
+    fault = None if _is_sound(body) else find_fault(body)
     written, too_large = b"", ""
     try:
-        written = _canonical(body) if fault is None else b""
+        written = _written(body) if fault is None else b""
     except _OutOfRange as error:
         fault, too_large = find_fault(body), str(error)
     except ValueError:
@@ -79,6 +81,15 @@ def canonical_object(body: bytes) -> bytes:
     if too_large:
         raise GoJSONError(f"json: cannot unmarshal number {too_large} into Go value of type float64")
     return written
+
+
+def _written(body: bytes) -> bytes:
+    return encoded(body.strip(_BLANKS), canonical) if len(body) >= LARGE else canonical(body)
+
+
+def _is_sound(body: bytes) -> bool:
+    """Tell whether *body* may be decoded: what is not large is found to be no JSON by doing so."""
+    return valid_within(body, MAX_DEPTH) if len(body) >= LARGE else not _is_too_deep(body)
 
 
 def join_objects(objects: Mapping[str, bytes]) -> bytes:
@@ -105,7 +116,7 @@ def map_predictions_to_instances(body: bytes) -> bytes:
         if kind != scan.NULL and raw[:1] != b"[":
             return body
         try:
-            found = _canonical(raw) if kind != scan.NULL else b"[]"
+            found = encoded(raw, canonical) if kind != scan.NULL else b"[]"
         except _OutOfRange:
             return body
         if name == "predictions":
@@ -126,8 +137,11 @@ def _is_too_deep(body: bytes) -> bool:
     return scan.is_deeper(body, MAX_DEPTH)
 
 
-def _canonical(body: bytes) -> bytes:
-    """Decode and encode JSON; raise ValueError if it is none, `_OutOfRange` for a number that is no float64."""
+def canonical(body: bytes) -> bytes:
+    """Return JSON of any kind decoded and encoded at once.
+
+    Raises ValueError if it is none; numbers that are no float64 are the caller's business.
+    """
     text = body.decode("utf-8", "surrogateescape")
     if not text.isascii():
         text = _INVALID_BYTE.sub("\ufffd", text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnkit.inference_graph.gjson import modifiers, syntax
-from fnkit.inference_graph.gjson.path import Expression, Literal, Modifier, Multipath, Search, plain_key
+from fnkit.inference_graph.gjson.path import Expression, Literal, Modifier, Multipath, plain_key
 from fnkit.inference_graph.gjson.scan import JSON, Value, parse
 from fnkit.inference_graph.gjson.search import Walk
 from fnkit.inference_graph.gjson.strings import quote
@@ -42,15 +42,8 @@ def apply_modifier(modifier: Modifier, text: bytes) -> bytes:
     wanted = modifier.wanted
     if wanted is not None:
         part = plain_key(wanted)
-        key = part.key if part is not None and _finds_only_members(wanted) else None
-        return modifiers.dig(text, lambda element: evaluate(wanted, element), key)
+        return modifiers.dig(text, lambda element: evaluate(wanted, element), part.key if part is not None else None)
     return modifiers.TRANSFORMS[modifier.name](text, modifier.argument)
-
-
-def _finds_only_members(expression: Expression) -> bool:
-    """Tell whether a path of one key finds nothing in any array."""
-    part = expression.component.on_array() if isinstance(expression, Search) else None
-    return part is not None and part.index < 0 and not part.count and part.query is None and part.each is None
 
 
 def select(multipath: Multipath, text: bytes) -> bytes:

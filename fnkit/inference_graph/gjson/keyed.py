@@ -27,6 +27,12 @@ _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _NUMBER = rb"[+\-0-9][0-9+\-.eE]*+(?=[\x00-\x20,}])"
 _LITERAL = rb"(?:true|false|null)(?=[\x00-\x20,}])"
 _CONTAINER = rb"[{\[]" + nested(1) + rb"[}\])]"
+_NO_BRACKETS = rb'"[^"\\{\[]*+(?:\\[^{\[][^"\\{\[]*+)*+"'  # in a string with brackets a path may find something
+_OTHER = b"|".join(
+    (_NO_BRACKETS, rb"(?:[+\-0-9][0-9+\-.eE]*+|true|false|null)(?=[\x00-\x20,\]])", rb"\[" + nested(1) + rb"[}\])]")
+)
+_OTHERS = re.compile(b"(?:" + _GAP + b"(?:" + _OTHER + b")){1,256}+", re.S)
+_BRACKETED = re.compile(rb"[{\[]")
 _SIMPLE = re.compile(rb'[^"\\\x00-\x1f]*')
 _TYPES: Final = ("", STRING, NUMBER, JSON, "")
 _LITERALS: Final = {0x74: TRUE, 0x66: FALSE, 0x6E: NULL}
@@ -81,20 +87,30 @@ class Members:
         self._left = WORTHWHILE
         self.match: Callable[[bytes, int], re.Match[bytes] | None] = _never
 
-    def missed(self) -> None:
-        """An element was read by the walk: from a number of them on, try the pattern; after as many more, do not."""
-        self._left -= 1
-        if not self._left:
-            pattern = pattern_of(self._key) if self.match is _never else None
-            self.match = pattern.match if pattern is not None else _never
-            self._left = WORTHWHILE if pattern is not None else 0
+    def behind_others(self, text: bytes, position: int, element: bytes) -> int:
+        """Return where to go on at *position*, behind an *element* that the walk has read.
+
+        From a number of objects on, try the pattern; after as many more, do not. What is no object has no members: where such a
+        value stands, step over those that follow it.
+        """
+        if element[:1] == b"{":
+            self._left -= 1
+            if not self._left:
+                pattern = pattern_of(self._key) if self.match is _never else None
+                self.match = pattern.match if pattern is not None else _never
+                self._left = WORTHWHILE if pattern is not None else 0
+            return position
+        if element[:1] == b'"' and _BRACKETED.search(element):
+            return position
+        others = _OTHERS.match(text, position)
+        return others.end() if others is not None else position
 
 
 class _NoMembers(Members):
     """Stands where the elements are asked for more than one key."""
 
-    def missed(self) -> None:
-        pass
+    def behind_others(self, text: bytes, position: int, element: bytes) -> int:
+        return position
 
 
 NO_MEMBERS: Final = _NoMembers(b"")

@@ -269,8 +269,12 @@ def _query_part(query: syntax.QueryText, text: bytes, more: bytes | None) -> Que
 
 
 def plain_key(expression: Expression) -> KeyPart | None:
-    """Return *expression* as an object reads it, if that is one key and nothing more."""
+    """Return *expression* as an object reads it, if that is one key and nothing more, and if it finds nothing in arrays."""
     if not isinstance(expression, Search) or expression.lines:
         return None
     part = expression.component.on_object()
-    return part if part.matches is None and part.rest is None and part.pipe is None else None
+    if part.matches is not None or part.rest is not None or part.pipe is not None:
+        return None
+    in_array = expression.component.on_array()
+    finds_elements = in_array.index >= 0 or in_array.count or in_array.query is not None or in_array.each is not None
+    return None if finds_elements or in_array.pipe is not None else part

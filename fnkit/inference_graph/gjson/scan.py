@@ -21,17 +21,20 @@ NULL, FALSE, NUMBER, STRING, TRUE, JSON = "Null", "False", "Number", "String", "
 
 _BODY = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
 _STRING = rb'"' + _BODY + rb'"'
-_PLAIN = rb'[^"{}()\[\]]*+'
+_PLAIN = rb'[^"{}()\[\]]{0,65536}+'
 _LITERAL = rb"(?:[tf]|n(?:(?=u)|\Z))[a-z]*+"
 _NUMBER = rb"[n+\-0-9iIN][^\x00-\x20,\]}]*+"
 _ONE_VALUE = rb"(?:(" + _STRING + rb")|([{\[])|(" + _LITERAL + rb")|(" + _NUMBER + rb"))"
 
 
 def nested(depth: int) -> bytes:
-    """Return a pattern for text without an unmatched bracket, with containers up to *depth* levels deep."""
-    inner = _PLAIN + rb"(?:" + _STRING + _PLAIN + rb")*+"
+    """Return a pattern for text without an unmatched bracket, with containers up to *depth* levels deep.
+
+    It stops after some thousand values, for no other thread runs while it is matched.
+    """
+    inner = _PLAIN + rb"(?:" + _STRING + _PLAIN + rb"){0,128}+"
     for _ in range(depth):
-        inner = _PLAIN + rb"(?:(?:" + _STRING + rb"|[{\[(]" + inner + rb"[}\])])" + _PLAIN + rb")*+"
+        inner = _PLAIN + rb"(?:(?:" + _STRING + rb"|[{\[(]" + inner + rb"[}\])])" + _PLAIN + rb"){0,128}+"
     return inner
 
 
@@ -54,7 +57,10 @@ _SHALLOW_VALUE = rb"(?:(" + _STRING + rb")|([{\[]" + nested(2) + rb"[}\])])|([{\
 _ANY = re.compile(rb'[^"{\[ntf+\-0-9iIN]*+' + _SHALLOW_VALUE, re.S)
 _PAIR = re.compile(rb'[^"]*+(' + _STRING + rb')[\x00-\x20,:]*+[^"{\[ntf+\-0-9iIN]*+' + _SHALLOW_VALUE, re.S)
 _SHALLOW = re.compile(rb"." + nested(4) + rb"[}\])]", re.S)
-_BRACKET = re.compile(nested(2) + rb"(?:([{\[(])|[}\])])", re.S)
+_CLOSE = 1 << 16
+"""Containers that end within so many bytes are matched at once."""
+_STRETCH = re.compile(rb'(?:[^"{}()\[\]]{1,4096}+|' + _STRING + rb"|[{\[(]" + nested(1) + rb"[}\])]){1,1024}+", re.S)
+_BRACKET = re.compile(rb"([{\[(])|[}\])]")
 _RUN = 64
 _EACH_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+(?:([{\[])|[}\]])", re.S)
 _CLOSED_STRINGS = re.compile(rb'(?:[^"]++|' + _STRING + rb")*+", re.S)
@@ -80,7 +86,7 @@ def container_end(text: bytes, start: int) -> int:
     Whatever byte stands at *start* counts as the opening bracket. A value that is never closed ends with the text or, if
     it is a string in it that is never closed, one behind it.
     """
-    if found := _SHALLOW.match(text, start):
+    if found := _SHALLOW.match(text, start, start + _CLOSE):
         return found.end()
     depth, position, single_steps = 1, start + 1, 0
     openings, closings = _runs()
@@ -94,6 +100,8 @@ def container_end(text: bytes, start: int) -> int:
                 continue
             single_steps = _RUN  # no long run here: look for one again further on
         single_steps -= 1
+        while (stretch := _STRETCH.match(text, position)) is not None:
+            position = stretch.end()
         found = _BRACKET.match(text, position)
         if found is None:
             break

@@ -33,6 +33,7 @@ from fnkit.inference_graph.gjson.strings import unescape
 
 Evaluate = Callable[[Expression, bytes], Value | None]
 _Frame = tuple[KeyPart | IndexPart, int]
+_OPENINGS = (b"{", b"[")
 
 
 class Walk:
@@ -150,7 +151,7 @@ class Walk:
             elif (found := ELEMENT.match(text, position)) is not None:
                 element, position = value_from(text, found, 1)
                 result = self._find(expression, part, element[1])
-                members.missed()
+                position = members.behind_others(text, position, element[1])
             else:
                 break
             if result is not None:
@@ -172,6 +173,7 @@ class Walk:
         text, position, test, left_key = self._text, self._position, query.comparison.test, query.plain_key
         pieces: list[bytes] = []
         members = Members(left_key.key) if left_key is not None else NO_MEMBERS
+        skips = bool(query.left_text) and not test(None)  # what has no members does not match
         while True:
             if (keyed := members.match(text, position)) is not None:
                 position = keyed.end()
@@ -180,7 +182,8 @@ class Walk:
                 element = JSON, text[text.index(b"{", keyed.start()) : position]
             elif (found := ELEMENT.match(text, position)) is not None:
                 element, position = value_from(text, found, 1)
-                members.missed()
+                if skips:
+                    position = members.behind_others(text, position, element[1])
                 left: Value | None = element if element[0] != JSON else self._find(query.left, left_key, element[1])
                 if (element[0] != JSON and query.left_text) or not test(left):
                     continue
@@ -209,8 +212,8 @@ class Walk:
 
     def _find(self, expression: Expression, part: KeyPart | None, text: bytes) -> Value | None:
         """Return what *expression* finds; *part* is its only key, if it is one."""
-        if part is not None and text[:1] == b"{":
-            return _member(text, part)
+        if part is not None and text[:1] in _OPENINGS:
+            return _member(text, part) if text[:1] == b"{" else None
         return self._evaluate(expression, text)
 
 

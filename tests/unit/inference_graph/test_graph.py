@@ -77,7 +77,7 @@ def test_an_ensemble_runs_its_steps_at_the_same_time() -> None:
         graph = compiled({"root": node("Ensemble", *map(step, "abc"))}, services)
         running = asyncio.create_task(graph.run(b"{}", ()))
         for service in services.values():
-            await asyncio.wait_for(service.asked.wait(), 5)
+            await asyncio.wait_for(service.asked.wait(), 60)
         gate.set()
 
         assert (await running).body == b'{"0":{},"1":{},"2":{}}'
@@ -104,7 +104,7 @@ def test_a_cancelled_request_cancels_the_calls_of_its_ensemble() -> None:
         slow = FakeService(b"{}", gate=asyncio.Event())
         graph = compiled({"root": node("Ensemble", step("slow"))}, {"slow": slow})
         running = asyncio.create_task(graph.run(b"{}", ()))
-        await asyncio.wait_for(slow.asked.wait(), 5)
+        await asyncio.wait_for(slow.asked.wait(), 60)
 
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
