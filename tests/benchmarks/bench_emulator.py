@@ -1,4 +1,4 @@
-"""The emulator against the plain limit: chunks, warm requests, cold starts.
+"""The emulator and the container's server against the plain limit: chunks, warm requests, cold starts.
 
 Rounds are interleaved; printed are medians, and ratios to the limit of the same table. The client is one process of plain sockets, so
 absolute rates are those of a Python client on this machine; the ratios are what counts.
@@ -27,9 +27,11 @@ import uvicorn
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from fnkit.bundle import build  # noqa: E402
+from fnkit.bundle import build, read_bundles  # noqa: E402
+from fnkit.deploy.container import write_context  # noqa: E402
 from fnkit.manifest import Flow, Function, Manifest, Step  # noqa: E402
 from fnkit.project.loaded import Loaded  # noqa: E402
+from tests.fakes.containers import container  # noqa: E402
 from tests.fakes.emulator_process import emulator  # noqa: E402
 
 CHUNK = b"x" * 49 + b"\n"
@@ -56,13 +58,28 @@ def build_bench(out: Path, step: str, *, streaming: bool) -> Path:
     return out
 
 
+def contained(stack: ExitStack, out: Path, step: str) -> Address:
+    """Start what the Dockerfile of such a graph starts, for as many requests at a time as are sent; return its address."""
+    built = read_bundles(build_bench(out, step, streaming=True))
+    (bundle,) = built.bundles
+    write_context(built.manifest, bundle, out / "context")
+    running = stack.enter_context(container(out / "context", out / "log", {"FNKIT_CONCURRENCY": "16"}))
+    return address_of(running.url)
+
+
 # ---- streamed chunks
 
 
 def chunks(stack: ExitStack, base: Path, *, rounds: int, count: int) -> None:
     """µs per chunk of 50 bytes of one long stream, and the time to its first byte."""
     running = stack.enter_context(emulator(build_bench(base / "chunks", "Chunks", streaming=True), "-q"))
-    cases = {"raw socket writer (limit)": stack.enter_context(child(raw_writer)), "emulator": address_of(running.url)}
+    cases = {
+        "raw socket writer (limit)": stack.enter_context(child(raw_writer)),
+        "uvicorn, bare ASGI stream": stack.enter_context(child(asgi_stream)),
+        "emulator": address_of(running.url),
+        "container": contained(stack, base / "contained", "Chunks"),
+        "container, async step": contained(stack, base / "contained-async", "AsyncChunks"),
+    }
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
     for address in cases.values():
         stream_once(address, count)
@@ -122,6 +139,8 @@ def requests(stack: ExitStack, base: Path, *, rounds: int, seconds: float) -> No
     cases = {
         "uvicorn, bare ASGI echo": stack.enter_context(child(asgi_echo)),
         "emulator": address_of(stack.enter_context(emulator(bundles, "-q")).url),
+        "container": contained(stack, base / "contained-echo", "Echo"),
+        "container, async step": contained(stack, base / "contained-async-echo", "AsyncEcho"),
         "emulator, awslambdaric": address_of(stack.enter_context(emulator(bundles, "-q", "--runtime", "managed")).url),
     }
     for connections in (1, 16):
@@ -175,6 +194,24 @@ def asgi_echo(ready: Connection) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
+    serve_asgi(app, ready)
+
+
+def asgi_stream(ready: Connection) -> None:
+    """Serve an ASGI application that streams chunks, and nothing else."""
+
+    async def app(scope: Mapping[str, object], receive: Callable, send: Callable) -> None:  # type: ignore[type-arg]  # ASGI
+        count = json.loads((await receive())["body"])["chunks"]
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        for _ in range(count):
+            await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    serve_asgi(app, ready)
+
+
+def serve_asgi(app: Callable, ready: Connection) -> None:  # type: ignore[type-arg]  # ASGI
+    """Serve *app* with uvicorn alone."""
     # Created with its protocol named: asyncio turns Nagle off only where it knows that a socket is TCP.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as server:
         server.bind(("127.0.0.1", 0))

@@ -14,3 +14,14 @@ class Chunks:
     def do(self, body):
         for _ in range(body["chunks"]):
             yield "x" * 49 + "\n"
+
+
+class AsyncEcho:
+    async def do(self, body):
+        return body
+
+
+class AsyncChunks:
+    async def do(self, body):
+        for _ in range(body["chunks"]):
+            yield "x" * 49 + "\n"
