@@ -90,7 +90,15 @@ def _event(value: bytes, key: str, identity: str, trigger: Trigger, time: object
             event.content_type = "text/plain" if isinstance(event.body, str) else ""  # it has been read already
             event.key = str(wrapper.get("key") or key)
             event.id = str(wrapper.get("id") or identity)
+            event.lineage = _lineage(event.id, str(wrapper.get("visit") or ""), identity)
     return event
+
+
+def _lineage(event_id: str, visit: str, identity: str) -> tuple[str, ...]:
+    """Return what tells the messages that one event has become from each other: the visit that wrote it, or the message's own name."""
+    if visit.startswith(event_id):
+        return (visit.removeprefix(event_id).lstrip("/:"),)
+    return () if identity == event_id else (identity,)
 
 
 def _sqs(record: dict[str, dict[str, str] | str]) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from json import dumps
 
 from fnkit.errors import GraphError
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from fnkit.manifest.model import Flow, Step
 
 _WRAPPER = "full_event_wrapper"
-_CARRIED = ("traceparent", "tracestate", "baggage")  # headers that go with a message
+_CARRIED = ("traceparent", "tracestate", "baggage", "x-amzn-trace-id")  # headers that go with a message
+_ID_LENGTH = 128  # of the identifiers that SQS takes
 
 
 class EventWriter:
@@ -43,19 +45,31 @@ class EventWriter:
 def to_message(event: Event, spec: QueueSpec, *, wrap: bool) -> Message:
     """Return *event* as a message.
 
-    With *wrap* its id and key go along with the body, in the JSON object that the reading side unwraps; otherwise the body alone:
-    bytes and text as they are, everything else as JSON.
+    With *wrap* its id and key go along with the body, in the JSON object that the reading side unwraps, and so does which visit of the
+    event this is, where an engine knows it; otherwise the body alone: bytes and text as they are, everything else as JSON. The message is
+    named after the visit: one event can become many messages, and a queue that drops duplicates must not drop these.
     """
     key = _key(event, spec)
     body = event.body
+    visit = event.idempotency_key
+    headers = {name: value for name in _CARRIED if (value := event.header(name))}
     if wrap:
-        data = _json({_WRAPPER: True, "body": body, "key": key, "id": event.id}, spec)
+        whole = {_WRAPPER: True, "body": body, "key": key, "id": event.id}
+        if visit != event.id:
+            whole["visit"] = visit
+        data = _json(whole, spec)
     elif isinstance(body, bytes):
         data = body
     else:
         data = body.encode() if isinstance(body, str) else _json(body, spec)
-    headers = {name: value for name in _CARRIED if (value := event.header(name))}
-    return Message(data, key, headers, event.id)
+    return Message(data, key, headers, _message_id(visit))
+
+
+def _message_id(visit: str) -> str:
+    """Return *visit* as every queue takes it for a name: as it is, or its digest."""
+    if len(visit) <= _ID_LENGTH and visit.isascii() and visit.isprintable() and " " not in visit:
+        return visit
+    return str(import_module("hashlib").sha256(visit.encode()).hexdigest())  # few need it, so few pay for its import
 
 
 def _key(event: Event, spec: QueueSpec) -> str:
