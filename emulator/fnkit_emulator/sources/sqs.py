@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fnkit.errors import FnkitError
 from fnkit.functions.queues.message import Message, Received
 from fnkit.functions.queues.spec import QueueSpec
+from fnkit_emulator.sources.aws_errors import explained
 from fnkit_emulator.sources.batches import sqs_batch
 from fnkit_emulator.sources.delivery import Call, Delivery, no_lane
 from fnkit_emulator.sources.local import retry_delay_s
@@ -88,7 +89,7 @@ class SqsSource:
                     MessageAttributeNames=["All"],
                 )
             except (BotoCoreError, ClientError) as error:
-                self._complain(f"queue '{self._spec.name}' ({self._url}) cannot be read: {error}")
+                self._complain(f"queue '{self._spec.name}' ({self._url}) cannot be read: {explained(error)}")
                 await asyncio.sleep(1.0)
                 continue
             if messages := answer.get("Messages"):
@@ -121,7 +122,7 @@ class SqsSource:
         try:
             await asyncio.to_thread(action, QueueUrl=self._url, Entries=entries)
         except (BotoCoreError, ClientError) as error:  # they come again when their visibility timeout has passed
-            self._complain(f"queue '{self._spec.name}' ({self._url}) did not take an acknowledgement: {error}")
+            self._complain(f"queue '{self._spec.name}' ({self._url}) did not take an acknowledgement: {explained(error)}")
 
 
 def _received(message: dict[str, Any]) -> Received:

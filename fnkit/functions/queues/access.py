@@ -74,7 +74,7 @@ def read_access(args: Mapping[str, object], problems: list[str]) -> Access:
 
 def find_misplaced(args: Mapping[str, object], kind: str) -> list[str]:
     """Return what is wrong where a queue of *kind*, which is not Kafka, is given arguments that only Kafka has."""
-    return [f"{name} is for Kafka, and this is a queue of kind {kind}" for name in ARGUMENTS if args.get(name)]
+    return [f"{name} is for Kafka, and this is a queue of kind {kind}" for name in (*ARGUMENTS, "pollers") if args.get(name)]
 
 
 def _contradictions(given: Mapping[str, object], cluster: str, protocol: str, mechanism: str) -> list[str]:

@@ -179,11 +179,12 @@ def _document(answer: bytes) -> dict[str, Any]:
 def _refusal(status: int, named: str, found: Mapping[str, Any]) -> Exception:
     code = named.partition(";")[0].partition(":")[0] or str(found.get("__type") or found.get("code") or "").rpartition("#")[2]
     text = str(found.get("message") or found.get("Message") or "")
-    error = AwsError(": ".join(filter(None, (code or f"status {status}", text))), code=code, hint=_hint(code))
+    error = AwsError(": ".join(filter(None, (code or f"status {status}", text))), code=code, hint=advice_on(code))
     return _Again(error) if status >= 500 or status == 429 or code in _AGAIN else error
 
 
-def _hint(code: str) -> str:
+def advice_on(code: str) -> str:
+    """Return what to do about an error that AWS calls *code*, `""` where nothing is known."""
     if code in _UNKNOWN:
         return "AWS does not know these credentials: see AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
     if code in _EXPIRED:

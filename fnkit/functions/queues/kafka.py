@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock
 from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -22,42 +23,33 @@ ACCEPT_S = 10.0  # how long a broker may take to accept a message before the sen
 class KafkaSender:
     """Writes to one topic. `send` returns when the broker has acknowledged every message.
 
-    *environ* holds the credentials, if the cluster asks for some; AWS is asked for what only it knows (brokers, secrets) at the start.
+    The client is made at the first send: *environ* holds the credentials, if the cluster asks for some, and AWS is asked for what only it
+    knows (brokers, secrets).
     """
 
     slow = True
 
     def __init__(self, spec: QueueSpec, environ: Mapping[str, str] = os.environ) -> None:
-        self._spec = spec
+        self._spec, self._environ = spec, environ
         self._troubles: dict[int, str] = {}
-        reaching = client_options(spec, environ)
-        self._brokers = str(reaching["bootstrap.servers"])
-        settings = {
-            "acks": "all",
-            "enable.idempotence": True,
-            "linger.ms": 1,
-            "message.timeout.ms": int(ACCEPT_S * 1000),
-            "topic.metadata.propagation.max.ms": int(ACCEPT_S * 500),  # a topic that is not there by then is unknown
-            "log_level": 0,
-            **spec.producer_options,
-            **reaching,
-            "error_cb": self._hear,
-        }
-        self._producer: Producer = open_client(Producer, settings, spec)
+        self._lock = allocate_lock()
+        self._brokers = ""
+        self._opened: Producer | None = None
 
     def send(self, messages: Sequence[Message]) -> None:
         """Produce *messages*; `QueueError` names the topic, the brokers and what the broker said."""
         failures: list[KafkaError] = []
+        producer = self._producer()
 
         def delivered(error: KafkaError | None, _message: object) -> None:
             if error is not None:
                 failures.append(error)
 
         for message in messages:
-            self._produce(message, delivered)
-        unsent = self._producer.flush(ACCEPT_S + 5)
+            self._produce(producer, message, delivered)
+        unsent = producer.flush(ACCEPT_S + 5)
         if unsent:
-            self._producer.purge()
+            producer.purge()
         if failures:
             raise self._refused(failures[0])
         if unsent:
@@ -66,13 +58,33 @@ class KafkaSender:
 
     def close(self) -> None:
         """Wait for what is still on its way, for a second at most."""
-        self._producer.flush(1)
+        if self._opened is not None:
+            self._opened.flush(1)
 
-    def _produce(self, message: Message, delivered: Callable[[KafkaError | None, object], None]) -> None:
+    def _producer(self) -> Producer:
+        with self._lock:  # sends come from many threads
+            if self._opened is None:
+                reaching = client_options(self._spec, self._environ)
+                self._brokers = str(reaching["bootstrap.servers"])
+                settings = {
+                    "acks": "all",
+                    "enable.idempotence": True,
+                    "linger.ms": 1,
+                    "message.timeout.ms": int(ACCEPT_S * 1000),
+                    "topic.metadata.propagation.max.ms": int(ACCEPT_S * 500),  # a topic that is not there by then is unknown
+                    "log_level": 0,
+                    **self._spec.producer_options,
+                    **reaching,
+                    "error_cb": self._hear,
+                }
+                self._opened = open_client(Producer, settings, self._spec)
+            return self._opened
+
+    def _produce(self, producer: Producer, message: Message, delivered: Callable[[KafkaError | None, object], None]) -> None:
         headers: list[tuple[str, str | bytes | None]] = [(name, value.encode()) for name, value in message.headers.items()]
         partition = self._spec.sharding if isinstance(self._spec.sharding, int) else _ANY_PARTITION
         try:
-            self._producer.produce(
+            producer.produce(
                 self._spec.address, message.body, message.key or None, partition, on_delivery=delivered, headers=headers
             )
         except (KafkaException, BufferError) as error:

@@ -41,7 +41,7 @@ _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _KNOWN = frozenset(
     "path shards retention_in_hours trigger_args full_event kafka_brokers kafka_bootstrap_servers group sharding_func"
     " kafka_producer_options visibility_timeout max_receives batch_size batch_window max_concurrency"
-    " cluster credentials security_protocol sasl_mechanism".split()
+    " cluster credentials security_protocol sasl_mechanism pollers".split()
 )
 
 
@@ -54,7 +54,8 @@ class QueueSpec:
     *batch_size* and *batch_window_s* bound what one invocation receives; *max_concurrency* how many run at once.
     For Kafka: *cluster* is the ARN of an Amazon MSK cluster, which knows its brokers; *credentials* the name of an environment variable
     that holds them; with it *security_protocol* and *sasl_mechanism* are never `""`; *producer_options* have librdkafka's names;
-    *starting* says where a group begins that has committed nothing yet.
+    *starting* says where a group begins that has committed nothing yet; *pollers* are how many readers on AWS are kept for the queue
+    alone, 0 for those of all.
     """
 
     name: str
@@ -75,6 +76,7 @@ class QueueSpec:
     security_protocol: str = ""
     sasl_mechanism: str = ""
     starting: Starting = "earliest"
+    pollers: int = 0
 
 
 def read_spec(name: str, args: Mapping[str, object]) -> tuple[QueueSpec | None, tuple[str, ...]]:
@@ -102,7 +104,7 @@ def read_spec(name: str, args: Mapping[str, object]) -> tuple[QueueSpec | None, 
 
 
 _NUMBERS = {"shards": 1, "retention_in_hours": 0, "visibility_timeout": 0, "max_receives": 1, "batch_size": 1, "batch_window": 0,
-            "max_concurrency": 1}  # fmt: skip
+            "max_concurrency": 1, "pollers": 1}  # fmt: skip
 
 
 def _with(spec: QueueSpec, access: Access, starting: Starting) -> QueueSpec:
@@ -145,6 +147,7 @@ def _spec(
         batch_size=int(_or(numbers["batch_size"], 10)),
         batch_window_s=_or(numbers["batch_window"], 0.0),
         max_concurrency=int(_or(numbers["max_concurrency"], 4)),
+        pollers=int(_or(numbers["pollers"], 0)),
     )
 
 

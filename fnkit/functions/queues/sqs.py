@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fnkit.functions.queues.aws import AwsClient, AwsError, aws_client
 from fnkit.functions.queues.errors import MessageTooLargeError, QueueError
@@ -16,17 +16,22 @@ _TOO_LARGE = ("BatchRequestTooLong", "Message must be shorter than")
 
 
 class SqsSender:
-    """Writes to one SQS queue; on a FIFO queue the key is the message group and the id the deduplication id."""
+    """Writes to one SQS queue, whose URL *find_url* looks up before the first send.
+
+    On a FIFO queue the key is the message group and the id the deduplication id.
+    """
 
     slow = True
 
-    def __init__(self, spec: QueueSpec, client: AwsClient, url: str) -> None:
+    def __init__(self, spec: QueueSpec, client: AwsClient, find_url: Callable[[], str]) -> None:
         self._spec = spec
         self._client = client
-        self._url = url
+        self._find_url = find_url
+        self._url = ""
 
     def send(self, messages: Sequence[Message]) -> None:
         """Send *messages*; `QueueError` names the first that SQS did not take and why."""
+        self._url = self._url or self._find_url()
         for batch in self._batches(messages):
             try:
                 answer = self._client.call("SendMessageBatch", {"QueueUrl": self._url, "Entries": batch})
@@ -117,6 +122,6 @@ def open_client(spec: QueueSpec, environ: Mapping[str, str]) -> AwsClient:
 
 
 def open_sender(spec: QueueSpec, environ: Mapping[str, str]) -> SqsSender:
-    """Find the queue of *spec*; `QueueError` if there is none, or if nobody said who we are or in which region."""
+    """Open the queue of *spec*, which is met at the first send. `QueueError` if nobody said in which region it is."""
     client = open_client(spec, environ)
-    return SqsSender(spec, client, sqs_url(spec, environ, client))
+    return SqsSender(spec, client, lambda: sqs_url(spec, environ, client))

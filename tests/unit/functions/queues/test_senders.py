@@ -155,8 +155,11 @@ def test_a_local_queue_that_was_deployed_is_the_sqs_queue_of_that_name(aws: str)
 
 
 def test_an_sqs_queue_that_does_not_exist_is_named(aws: str) -> None:
+    sender = open_sender(spec_of(path="sqs://nowhere"), os.environ)
+
     with pytest.raises(QueueError, match="there is no SQS queue 'nowhere'"):
-        open_sender(spec_of(path="sqs://nowhere"), os.environ)
+        sender.send([Message(b"x")])
+    sender.close()
 
 
 def test_an_sqs_body_that_is_no_text_is_marked_as_base64() -> None:

@@ -61,6 +61,15 @@ def test_a_path_that_leads_nowhere_is_refused(path: str, message: str) -> None:
     assert message in problems[0]
 
 
+def test_pollers_are_for_kafka_alone() -> None:
+    spec, _ = read_spec("q", {"path": "kafka://broker:9092/topic", "pollers": 3})
+    none, problems = read_spec("q", {"path": "", "pollers": 3})
+
+    assert spec is not None
+    assert (spec.pollers, none) == (3, None)
+    assert problems == ("pollers is for Kafka, and this is a queue of kind local",)
+
+
 def test_numbers_become_the_retention_and_the_batch() -> None:
     spec, _ = read_spec("q", {"path": "", "retention_in_hours": 2, "max_receives": 5, "visibility_timeout": 0.5, "batch_size": 3})
 
