@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from fnkit.engine.drive import drive
 from fnkit.manifest import dumps
 from fnkit.manifest.model import Flow, Function, Manifest, Step
+from fnkit.runtime.plain import PlainTransport, connector
 from tests.fakes.runtime_api import FakeRuntimeApi, Posted
 
 ROOT = Path(__file__).parents[3]
@@ -51,14 +54,20 @@ REQUEST = {
 }  # fmt: skip
 
 
-def answer(target: str, folder: Path, payload: object, *hidden: str, **environ: str) -> Posted:
-    """Return what a fresh process answers whose only step is *target*; it has to do without the modules *hidden*."""
+def write_bundle(folder: Path, target: str, code: str) -> Path:
+    """Write a bundle by hand, whose only step is the class *target* of *code*; fnkit comes from where the tests run."""
     folder.mkdir()
     step = Step("step", target=f"app:{target}", responder=True, function="graph")
     entry = Function("graph", "entry", ("step",), module="app")
     (folder / "graph.json").write_text(dumps(Manifest("graph", Flow((step,)), functions=(entry,), placement="fused")))
     (folder / "bundle.json").write_text('{"format": "fnkit.bundle/1", "function": "graph", "python": "3.11", "pickled": false}')
-    (folder / "app.py").write_text(STEP)
+    (folder / "app.py").write_text(code)
+    return folder
+
+
+def answer(target: str, folder: Path, payload: object, *hidden: str, **environ: str) -> Posted:
+    """Return what a fresh process answers whose only step is *target*; it has to do without the modules *hidden*."""
+    write_bundle(folder, target, STEP)
     with FakeRuntimeApi(cancels=True) as api:
         exchange = api.invoke(payload)
         process = subprocess.Popen(
@@ -66,10 +75,10 @@ def answer(target: str, folder: Path, payload: object, *hidden: str, **environ: 
             env={"AWS_LAMBDA_RUNTIME_API": api.address, "PATH": os.environ["PATH"], **environ},
         )
         try:
-            posted = exchange.wait()
+            posted = exchange.wait(60)
         finally:
             api.close()
-            process.wait(30)
+            process.wait(60)
     return posted
 
 
@@ -104,3 +113,42 @@ def test_the_public_modules_do_as_well_as_their_halves_in_c(tmp_path: Path) -> N
 
     assert b"'socket'" in posted.content
     assert b"'enum'" in posted.content
+
+
+GARBAGE = "import gc\nclass Step:\n    def do(self, body):\n        return [gc.isenabled(), gc.get_freeze_count() > 1000]\n"
+
+
+def test_the_users_code_runs_with_its_garbage_collected_and_ours_set_aside(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle", "Step", GARBAGE)
+
+    with FakeRuntimeApi() as api:
+        exchange = api.invoke({})
+        environ = {"AWS_LAMBDA_RUNTIME_API": api.address, "LAMBDA_TASK_ROOT": str(folder), "PATH": os.environ["PATH"]}
+        process = subprocess.Popen([sys.executable, "-I", "-S", "-B", str(ROOT / "fnkit/runtime/__main__.py")], env=environ)
+        posted = exchange.wait(60)
+        api.close()
+        process.wait(60)
+
+    assert posted.json == [True, True]
+
+
+def test_a_default_time_out_of_the_users_code_does_not_end_the_wait_for_events() -> None:
+    before = socket.getdefaulttimeout()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.setdefaulttimeout(0.01)
+        try:
+            transport = drive(connector(f"127.0.0.1:{server.getsockname()[1]}")())
+        finally:
+            socket.setdefaulttimeout(before)
+
+        assert isinstance(transport, PlainTransport)
+        assert transport.socket.gettimeout() is None
+        transport.close()
+
+
+def test_a_host_without_an_open_port_is_an_error_of_the_system() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+    with pytest.raises(ConnectionRefusedError):
+        drive(connector(f"127.0.0.1:{port}")())
