@@ -3,12 +3,16 @@
 A batch is split by partition. A partition whose batch failed is tried again in place, with backoff, from the failed record on; its later
 records wait behind it. After `max_receives` attempts the failed record becomes a dead letter in a local queue and the partition moves
 on. Nothing is committed before it is done or dead, so a poller that is killed loses nothing.
+
+A partition that takes long (a slow function, the pauses between attempts) is held back while the others go on; the group is asked for
+more all the while, so that it does not take this member for dead. What a rebalance takes away is left where it is: the next owner
+receives it again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from fnkit.errors import FnkitError
@@ -21,6 +25,7 @@ from fnkit_emulator.sources.ordered import OrderedSettling
 from fnkit_emulator.sources.tally import Tally
 
 POLL_S = 0.25
+HOLD_S = 0.5  # the other partitions wait so long for one that is still at work: holding it back costs a fetch
 
 
 class Reader(Protocol):
@@ -31,6 +36,10 @@ class Reader(Protocol):
     def troubles(self) -> Sequence[str]: ...
 
     def commit(self, records: Sequence[Record]) -> None: ...
+
+    def hold(self, partitions: Collection[int]) -> None: ...
+
+    def take_lost(self) -> Collection[int]: ...
 
     def close(self) -> None: ...
 
@@ -70,20 +79,27 @@ class KafkaSource:
             await asyncio.to_thread(reader.commit, records)
 
         attempts = self._spec.retention.max_receives
-        settling = OrderedSettling(
-            self._delivery, commit, self._bury, self._delay, attempts, self.tally, stopping=self._stopping.is_set
-        )
+        settling = OrderedSettling(self._delivery, commit, self._bury, self._delay, attempts, self.tally, self._stopping)
         try:
-            while not self._stopping.is_set():
-                records = await self._receive(reader)
-                partitions: dict[int, list[Record]] = {}
-                for record in records:
-                    partitions.setdefault(record.partition, []).append(record)
-                async with asyncio.TaskGroup() as group:
-                    for batch in partitions.values():
-                        group.create_task(settling.settle(batch))
+            async with asyncio.TaskGroup() as group:
+                await self._deliver_all(reader, lambda batch: group.create_task(settling.settle(batch)))
         finally:
             await asyncio.shield(asyncio.to_thread(reader.close))
+
+    async def _deliver_all(self, reader: Reader, begin: Callable[[Sequence[Record]], asyncio.Task[None]]) -> None:
+        """Receive until `stop`, and *begin* a batch for each partition that has records and nothing at work."""
+        working: dict[int, asyncio.Task[None]] = {}
+        while not self._stopping.is_set():
+            records = await self._receive(reader)
+            batches: dict[int, list[Record]] = {}
+            for record in records:
+                batches.setdefault(record.partition, []).append(record)
+            await _give_up([working.pop(partition) for partition in {*reader.take_lost(), *batches} & working.keys()])
+            fresh = {partition: begin(batch) for partition, batch in batches.items()}
+            if fresh:
+                await asyncio.wait(fresh.values(), timeout=HOLD_S)
+            working = {partition: task for partition, task in {**working, **fresh}.items() if not task.done()}
+            await asyncio.to_thread(reader.hold, tuple(working))
 
     def stop(self) -> None:
         """Take no more records; what failed and waits for its next attempt is left to whoever reads the topic next."""
@@ -99,3 +115,11 @@ class KafkaSource:
             self._complain(error.explain())
             await asyncio.sleep(1.0)
             return ()
+
+
+async def _give_up(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Leave batches of partitions that belong to others now."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

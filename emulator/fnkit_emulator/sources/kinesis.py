@@ -64,12 +64,12 @@ class KinesisSource:
         self._spec, self._client, self._call, self._checkpoints = spec, client, call, checkpoints
         self._bury, self._complain, self._region, self._delay = bury, complain, region, delay
         self.tally = Tally()
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Read every shard of the stream; a stream that cannot be described yet is asked again."""
         shards = await self._shards()
-        while not shards and not self._stopping:
+        while not shards and not self._stopping.is_set():
             await asyncio.sleep(1.0)
             shards = await self._shards()
         async with asyncio.TaskGroup() as group:
@@ -78,7 +78,7 @@ class KinesisSource:
 
     def stop(self) -> None:
         """Take no more records."""
-        self._stopping = True
+        self._stopping.set()
 
     async def _shards(self) -> list[str]:
         try:
@@ -90,7 +90,7 @@ class KinesisSource:
 
     async def _read(self, shard: str) -> None:
         iterator, settling = "", self._settling(shard)
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 iterator = iterator or await self._iterator(shard)
                 answer = await asyncio.to_thread(
@@ -128,4 +128,4 @@ class KinesisSource:
             self._checkpoints.put(shard, str(records[-1]["SequenceNumber"]))
 
         attempts = self._spec.retention.max_receives
-        return OrderedSettling(delivery, settled, self._bury, self._delay, attempts, self.tally, stopping=lambda: self._stopping)
+        return OrderedSettling(delivery, settled, self._bury, self._delay, attempts, self.tally, self._stopping)

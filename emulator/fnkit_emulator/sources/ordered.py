@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -18,8 +19,8 @@ class OrderedSettling(Generic[Item]):
     """How a partition or a shard goes on.
 
     *settled* is told of items that are done or dead, in order, before anything behind them is tried. An item that failed *max_attempts*
-    times is given to *bury*, with the reason, and passed. Between two attempts lie `delay(attempts)` seconds. When *stopping* says so,
-    no further attempt is made: the rest of the batch stays unsettled.
+    times is given to *bury*, with the reason, and passed. Between two attempts lie `delay(attempts)` seconds. When *stopping* is set,
+    no further attempt is made, and none is waited for: the rest of the batch stays unsettled.
     """
 
     delivery: Delivery[Item]
@@ -28,7 +29,7 @@ class OrderedSettling(Generic[Item]):
     delay: Callable[[int], float]
     max_attempts: int
     tally: Tally
-    stopping: Callable[[], bool] = lambda: False
+    stopping: asyncio.Event
 
     async def settle(self, batch: Sequence[Item]) -> None:
         """Deliver *batch* until every item of it is done or dead."""
@@ -42,16 +43,17 @@ class OrderedSettling(Generic[Item]):
                 attempts = 0
                 await self.settled(outcome.done)
             batch = [item for item, _ in outcome.failed] + outcome.blocked
-            if batch and self.stopping():
-                return
-            if batch:
-                attempts += 1
+            if batch and not self.stopping.is_set():
                 self.tally.failed += 1
-                batch, attempts = await self._after_failure(batch, outcome.failed[0][1], attempts)
+                batch, attempts = await self._after_failure(batch, outcome.failed[0][1], attempts + 1)
+            if self.stopping.is_set():
+                return
 
     async def _after_failure(self, batch: Sequence[Item], reason: str, attempts: int) -> tuple[Sequence[Item], int]:
         if attempts < self.max_attempts:
-            await asyncio.sleep(self.delay(attempts))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.delay(attempts)):
+                    await self.stopping.wait()
             return batch, attempts
         self.bury(batch[0], reason)
         self.tally.dead += 1

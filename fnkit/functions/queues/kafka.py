@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
@@ -17,6 +17,7 @@ from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.spec import QueueSpec
 
 _ANY_PARTITION = -1  # the client library chooses by the key
+RECONNECT_MS = 1_000  # a broker that is up again is found within this; the client library's own limit is 10 s
 ACCEPT_S = 10.0  # how long a broker may take to accept a message before the sender is told that it did not
 
 
@@ -50,6 +51,10 @@ class KafkaSender:
         unsent = producer.flush(ACCEPT_S + 5)
         if unsent:
             producer.purge()
+        if failures or unsent:
+            self._opened = (
+                None  # a broker that has lost its data refuses for ever what it takes for the next message of a stranger
+            )
         if failures:
             raise self._refused(failures[0])
         if unsent:
@@ -71,6 +76,7 @@ class KafkaSender:
                     "enable.idempotence": True,
                     "linger.ms": 1,
                     "message.timeout.ms": int(ACCEPT_S * 1000),
+                    "reconnect.backoff.max.ms": RECONNECT_MS,
                     "topic.metadata.propagation.max.ms": int(ACCEPT_S * 500),  # a topic that is not there by then is unknown
                     "log_level": 0,
                     **self._spec.producer_options,
@@ -111,7 +117,7 @@ class KafkaReader:
     """Reads one topic in a consumer group; nothing is committed until `commit` says that it is done.
 
     A rebalance takes partitions away between two calls of `receive`; what was received and not committed is received again by
-    their next owner: at least once, never lost. *on_lost* is called with the partitions that are taken away.
+    their next owner: at least once, never lost. `take_lost` tells which partitions were taken away.
     """
 
     def __init__(
@@ -121,10 +127,10 @@ class KafkaReader:
         group: str,
         environ: Mapping[str, str] = os.environ,
         client_id: str = "fnkit",
-        on_lost: Callable[[Sequence[int]], None] | None = None,
     ) -> None:
         self._spec = spec
-        self._lost = on_lost or (lambda _partitions: None)
+        self._held: set[int] = set()
+        self._lost: set[int] = set()
         self._troubles: list[KafkaError] = []
         reaching = client_options(spec, environ)
         self._brokers = str(reaching["bootstrap.servers"])
@@ -135,7 +141,9 @@ class KafkaReader:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "allow.auto.create.topics": True,
-            "session.timeout.ms": 10_000,
+            "reconnect.backoff.max.ms": RECONNECT_MS,
+            "session.timeout.ms": 6_000,  # the least that brokers allow: so long the group waits for a member that was killed
+            "heartbeat.interval.ms": 2_000,
             "log_level": 0,
             **{name: value for name, value in spec.producer_options.items() if name.startswith(SHARED)},
             **reaching,
@@ -177,6 +185,18 @@ class KafkaReader:
                     where=f"queue '{self._spec.name}'",
                 ) from error
 
+    def hold(self, partitions: Collection[int]) -> None:
+        """Receive nothing of *partitions* until it is called again without them."""
+        wanted = set(partitions)
+        self._consumer.resume(self._places(self._held - wanted))
+        self._consumer.pause(self._places(wanted - self._held))
+        self._held = wanted
+
+    def take_lost(self) -> frozenset[int]:
+        """Return the partitions that were taken away since the last call."""
+        lost, self._lost = frozenset(self._lost), set()
+        return lost
+
     def seek_back(self, record: Record) -> None:
         """Receive *record* and what follows it in its partition again."""
         self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
@@ -195,7 +215,12 @@ class KafkaReader:
         self._consumer.close()
 
     def _revoked(self, _consumer: object, partitions: Sequence[TopicPartition]) -> None:
-        self._lost([partition.partition for partition in partitions])
+        gone = {partition.partition for partition in partitions}
+        self._held -= gone
+        self._lost |= gone
+
+    def _places(self, partitions: Collection[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._spec.address, partition) for partition in partitions]
 
 
 _REBALANCED = frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,12 @@ class Topic:
         for record in records:
             assert record.offset == self.committed.get(record.partition, 0), "committed out of order"
             self.committed[record.partition] = record.offset + 1
+
+    def hold(self, partitions: Collection[int]) -> None:
+        """Nothing is held: what has been received comes once."""
+
+    def take_lost(self) -> Collection[int]:
+        return ()
 
     def close(self) -> None:
         self.closed = True
