@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from shlex import quote
 from string import Template
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ class Container:
     def build_command(self) -> str:
         """The command that makes the image."""
         platform = f" --platform {self.platform}" if self.platform else ""
-        return f"docker build{platform} -t {self.image} {self.folder}"
+        return f"docker build{platform} -t {self.image} {quote(str(self.folder))}"
 
 
 # ---- one function
@@ -180,9 +181,25 @@ def docker_platform(order: Order) -> str:
     return {"linux-x86_64": "linux/amd64", "linux-arm64": "linux/arm64"}.get(order.build.platform, "")
 
 
-def image_commands(containers: Sequence[Container]) -> tuple[str, ...]:
-    """Return the commands that make the images and bring them to where a cluster finds them."""
-    return tuple(command for found in containers for command in (found.build_command, f"docker push {found.image}"))
+def image_commands(order: Order, containers: Sequence[Container]) -> tuple[str, ...]:
+    """Return the commands that make the images and, where that is known, bring them to where a cluster finds them."""
+    pushes = has_registry(order)
+    return tuple(
+        command for found in containers for command in (found.build_command, *((f"docker push {found.image}",) if pushes else ()))
+    )
+
+
+def has_registry(order: Order) -> bool:
+    """Tell whether the images of *order* have a place that they can be pushed to."""
+    return bool(order.text("registry")) or "/" in order.text("image")
+
+
+def registry_warnings(order: Order) -> tuple[str, ...]:
+    """Return what a cluster will miss."""
+    said = (
+        "the images have no registry, so a cluster does not find them: build again with --registry, or load them into its nodes"
+    )
+    return () if has_registry(order) else (said,)
 
 
 def find_problems(manifest: Manifest) -> Iterator[str]:
@@ -254,7 +271,7 @@ def export_order(order: Order) -> Exported:
         rows(containers),
         events(containers),
         {"compose": str(path), "folder": str(order.out)},
-        (*(found.build_command for found in containers), f"docker compose -f {path} up"),
+        (*(found.build_command for found in containers), f"docker compose -f {quote(str(path))} up"),
         built.warnings,
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import yaml
@@ -18,6 +19,7 @@ from fnkit.deploy.container import (
     environment,
     events,
     image_commands,
+    registry_warnings,
     rows,
     service_urls,
     write_containers,
@@ -151,15 +153,15 @@ def export_order(order: Order) -> Exported:
         path = found.folder / "service.yaml"
         path.write_text(yaml.safe_dump(service_document(one, namespace), sort_keys=False, width=110), "utf-8")
         paths.append(path)
-    apply = "kubectl apply " + " ".join(f"-f {path}" for path in paths)
+    apply = "kubectl apply " + " ".join(f"-f {quote(str(path))}" for path in paths)
     return Exported(
         built.manifest.name,
         ("FUNCTION", "IMAGE", "FOLDER"),
         rows(containers),
         events(containers),
         {"folder": str(order.out)},
-        (*image_commands(containers), apply),
-        (*built.warnings, *find_warnings(served)),
+        (*image_commands(order, containers), apply),
+        (*built.warnings, *registry_warnings(order), *find_warnings(served)),
     )
 
 

@@ -10,6 +10,7 @@ InferenceService of that name; so do steps whose service has a URL in the graph'
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import yaml
@@ -22,6 +23,7 @@ from fnkit.deploy.container import (
     docker_platform,
     image_commands,
     image_name,
+    registry_warnings,
     rows,
     write_context,
 )
@@ -230,7 +232,8 @@ def export_order(order: Order) -> Exported:
             {"event": "service", "service": found.name, "image": found.image, "folder": str(found.folder)} for found in containers
         ),
         {"documents": str(documents)},
-        (*image_commands(containers), f"kubectl apply -f {documents}"),
+        (*image_commands(order, containers), f"kubectl apply -f {quote(str(documents))}"),
+        registry_warnings(order),
     )
 
 
