@@ -1,5 +1,7 @@
 """Read a Kinesis stream by boto3: shards side by side, each in its order, checkpoints after success only.
 
+A shard that was split, or merged with another, is read to its end before what came of it, so that keys keep their order.
+
 The checkpoint of a shard is the sequence number of its last record that is done or dead; it is kept in a file, so that a poller that is
 started again goes on behind it.
 """
@@ -10,6 +12,8 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from fnkit_emulator.sources.tally import Tally
 
 POLL_S = 0.25
 KinesisRecord = Mapping[str, Any]
+Shard = Mapping[str, Any]
 
 
 class Checkpoints:
@@ -46,6 +51,26 @@ class Checkpoints:
         os.replace(fresh, self._path)
 
 
+@dataclass(slots=True)
+class _Progress:
+    """Which shards are being read, and which are read to their end: a shard is begun when those that it came of are finished."""
+
+    begun: set[str] = field(default_factory=set)
+    finished: set[str] = field(default_factory=set)
+
+    def next(self, shards: Sequence[Shard]) -> list[str]:
+        """Return those of *shards* that can be begun now, and remember that they are."""
+        here = {shard["ShardId"] for shard in shards}
+        ready = [shard["ShardId"] for shard in shards if not (_parents(shard) & here) - self.finished]
+        fresh = [shard for shard in ready if shard not in self.begun]
+        self.begun.update(fresh)
+        return fresh
+
+
+def _parents(shard: Shard) -> set[str]:
+    return {shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if shard.get(name)}
+
+
 class KinesisSource:
     """The poller of one stream; `run` until it is told to `stop`. *bury* stores a record that failed for good, with the reason."""
 
@@ -65,6 +90,7 @@ class KinesisSource:
         self._bury, self._complain, self._region, self._delay = bury, complain, region, delay
         self.tally = Tally()
         self._stopping = asyncio.Event()
+        self._begun = datetime.now(UTC)
 
     async def run(self) -> None:
         """Read every shard of the stream; a stream that cannot be described yet is asked again."""
@@ -72,21 +98,39 @@ class KinesisSource:
         while not shards and not self._stopping.is_set():
             await asyncio.sleep(1.0)
             shards = await self._shards()
+        progress = _Progress()
         async with asyncio.TaskGroup() as group:
-            for shard in shards:
-                group.create_task(self._read(shard))
+            for shard in progress.next(shards):
+                group.create_task(self._follow(shard, progress, group))
 
     def stop(self) -> None:
         """Take no more records."""
         self._stopping.set()
 
-    async def _shards(self) -> list[str]:
+    async def _shards(self) -> list[Shard]:
+        shards: list[Shard] = []
+        more: dict[str, str] = {"StreamName": self._spec.address}
         try:
-            answer = await asyncio.to_thread(self._client.list_shards, StreamName=self._spec.address)
+            while more:
+                answer = await asyncio.to_thread(self._client.list_shards, **more)
+                shards += answer["Shards"]
+                more = {"NextToken": answer["NextToken"]} if answer.get("NextToken") else {}
         except (BotoCoreError, ClientError) as error:
             self._complain(f"stream '{self._spec.address}' cannot be read: {explained(error)}")
             return []
-        return [shard["ShardId"] for shard in answer["Shards"]]
+        return shards
+
+    async def _follow(self, shard: str, progress: _Progress, group: asyncio.TaskGroup) -> None:
+        """Read *shard*, and where it ends (it was split, or merged with another) what follows it."""
+        await self._read(shard)
+        progress.finished.add(shard)
+        shards: list[Shard] = []
+        while not shards and not self._stopping.is_set():
+            shards = await self._shards()
+            if not shards:
+                await asyncio.sleep(1.0)
+        for child in progress.next(shards) if not self._stopping.is_set() else ():
+            group.create_task(self._follow(child, progress, group))
 
     async def _read(self, shard: str) -> None:
         iterator, settling = "", self._settling(shard)
@@ -109,7 +153,9 @@ class KinesisSource:
                 await asyncio.sleep(POLL_S)
 
     async def _iterator(self, shard: str) -> str:
-        where: dict[str, str] = {"ShardIteratorType": "TRIM_HORIZON"}
+        where: dict[str, object] = {"ShardIteratorType": "TRIM_HORIZON"}
+        if self._spec.starting == "latest":
+            where = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": self._begun}
         if number := self._checkpoints.get(shard):
             where = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": number}
         answer = await asyncio.to_thread(self._client.get_shard_iterator, StreamName=self._spec.address, ShardId=shard, **where)

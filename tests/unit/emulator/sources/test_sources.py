@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Function:
         return Answer(b"null")
 
     async def until(self, finished: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not finished():
                 self._moved.clear()
                 try:
@@ -71,7 +72,7 @@ async def run_until(source: Poller, function: Function, finished: Callable[[], b
         await function.until(finished)
     finally:
         source.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await task
 
 
@@ -247,3 +248,64 @@ def test_a_kinesis_poller_goes_on_behind_its_checkpoint(tmp_path: Path) -> None:
 
     assert sorted(first.done) == ["a", "b", "c", "d"]
     assert second.done == ["e"]
+
+
+class Resharded(Stream):
+    """A stream whose first shard has ended: it was split in two."""
+
+    def list_shards(self, **_: object) -> dict[str, object]:
+        children = [{"ShardId": name, "ParentShardId": "s1"} for name in self.shards if name != "s1"]
+        return {"Shards": [*children, {"ShardId": "s1"}]}
+
+    def get_records(self, *, ShardIterator: str, Limit: int) -> dict[str, object]:
+        answer = super().get_records(ShardIterator=ShardIterator, Limit=Limit)
+        if ShardIterator.startswith("s1:") and str(answer["NextShardIterator"]) == f"s1:{len(self.shards['s1'])}":
+            answer["NextShardIterator"] = None
+        return answer
+
+
+def test_what_a_kinesis_shard_was_split_into_is_read_when_the_shard_has_ended(tmp_path: Path) -> None:
+    async def scenario() -> Function:
+        function = Function()
+        source = KinesisSource(
+            spec_of(path="kinesis://stream", batch_size=2),
+            Resharded({"s1": ["a", "b", "c", "d"], "s2": ["e", "f"], "s3": ["g"]}),
+            function.call,
+            Checkpoints(tmp_path / "stream.json"),
+            bury=lambda _record, _reason: None,
+            complain=lambda _text: None,
+        )
+        await run_until(source, function, lambda: len(function.done) == 7)
+        return function
+
+    function = asyncio.run(scenario())
+
+    assert function.done[:4] == ["a", "b", "c", "d"]
+    assert [body for body in function.done if body in "ef"] == ["e", "f"]
+    assert "g" in function.done
+
+
+def test_a_kinesis_poller_that_wants_only_what_comes_asks_for_records_from_its_start_on(tmp_path: Path) -> None:
+    asked: list[dict[str, object]] = []
+
+    class Watched(Stream):
+        def get_shard_iterator(self, *, ShardId: str, StartingSequenceNumber: str = "-1", **more: object) -> dict[str, str]:
+            asked.append(more)
+            return super().get_shard_iterator(ShardId=ShardId, StartingSequenceNumber=StartingSequenceNumber)
+
+    async def scenario() -> None:
+        function = Function()
+        source = KinesisSource(
+            spec_of(path="kinesis://stream", trigger_args={"initial_offset": "latest"}),
+            Watched({"s1": ["a"]}),
+            function.call,
+            Checkpoints(tmp_path / "stream.json"),
+            bury=lambda _record, _reason: None,
+            complain=lambda _text: None,
+        )
+        await run_until(source, function, lambda: function.done == ["a"])
+
+    asyncio.run(scenario())
+
+    assert asked[0]["ShardIteratorType"] == "AT_TIMESTAMP"
+    assert isinstance(asked[0]["Timestamp"], datetime)
