@@ -1,9 +1,9 @@
 """The event source mapping of a queue: what Lambda reads, from where, how much at once, and what happens to what fails.
 
-SQS and Kinesis are told which records failed (`ReportBatchItemFailures`). Lambda takes these reports for Kafka too, with limits of
-retries and with bisecting, but in provisioned mode only, where pollers are paid for by the hour. These mappings are of the default
-mode: a batch with a failed record fails as a whole, comes again up to ten times, which is what Lambda does as soon as a mapping has a
-destination, and is then described in the dead-letter queue, by topic, partition and offsets.
+SQS and Kinesis are told which records failed (`ReportBatchItemFailures`). Lambda takes these reports for Kafka too, with a limit of
+retries and with bisecting, but in provisioned mode only: with pollers of the mapping's own, which are paid for by the hour
+(`pollers=`). Without them a batch with a failed record fails as a whole, comes again up to ten times, which is what Lambda does as soon
+as a mapping has a destination, and is then described in the dead-letter queue, by topic, partition and offsets.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def _kafka(spec: QueueSpec, names: Names, function: str, secrets: Mapping[str, s
         servers = {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": list(spec.brokers)}}
         creation |= {"SelfManagedEventSource": servers, "SelfManagedKafkaEventSourceConfig": group}
     settings = {**_batches(spec), **_failures(spec, names)}
+    if spec.pollers:
+        settings |= {"ProvisionedPollerConfig": {"MinimumPollers": 1, "MaximumPollers": spec.pollers}, **_retries(spec)}
     if spec.credentials:
         settings["SourceAccessConfigurations"] = [{"Type": _ACCESS[spec.sasl_mechanism], "URI": secrets[spec.credentials]}]
     source = kafka_source(spec.cluster or ",".join(spec.brokers), [spec.address], group["ConsumerGroupId"])
@@ -63,24 +65,20 @@ def _kafka(spec: QueueSpec, names: Names, function: str, secrets: Mapping[str, s
 
 def _kinesis(spec: QueueSpec, names: Names) -> Parts:
     source = names.arn("kinesis", f"stream/{spec.address}")
-    settings = {
-        **_batches(spec),
-        "FunctionResponseTypes": _REPORT,
-        "BisectBatchOnFunctionError": True,
-        "MaximumRetryAttempts": spec.retention.max_receives - 1,
-        **_failures(spec, names),
-    }
+    settings = {"MaximumBatchingWindowInSeconds": 0, **_batches(spec), **_retries(spec), **_failures(spec, names)}
     return source, {"EventSourceArn": source, "StartingPosition": _STARTS[spec.starting]}, settings
 
 
 def _sqs(spec: QueueSpec, names: Names) -> Parts:
     source = names.sqs_arn(spec)
-    settings = {**_batches(spec), "FunctionResponseTypes": _REPORT}
+    settings = {"MaximumBatchingWindowInSeconds": 0, **_batches(spec), "FunctionResponseTypes": _REPORT}
     if source.endswith(".fifo"):
         settings["BatchSize"] = min(FIFO_BATCH, spec.batch_size)
         settings.pop("MaximumBatchingWindowInSeconds", None)
     elif spec.batch_size > FIFO_BATCH:
-        settings.setdefault("MaximumBatchingWindowInSeconds", 1)  # Lambda asks for a window with batches of more than ten
+        settings["MaximumBatchingWindowInSeconds"] = (
+            settings["MaximumBatchingWindowInSeconds"] or 1
+        )  # Lambda asks for a window with batches of more than ten
     settings["ScalingConfig"] = {"MaximumConcurrency": min(1000, max(2, spec.max_concurrency))}
     return source, {"EventSourceArn": source}, settings
 
@@ -90,6 +88,15 @@ def _batches(spec: QueueSpec) -> dict[str, object]:
     if spec.batch_window_s:
         settings["MaximumBatchingWindowInSeconds"] = min(300, max(1, round(spec.batch_window_s)))
     return settings
+
+
+def _retries(spec: QueueSpec) -> dict[str, object]:
+    """Return what isolates a record that fails and gives it up after *max_receives*."""
+    return {
+        "FunctionResponseTypes": _REPORT,
+        "BisectBatchOnFunctionError": True,
+        "MaximumRetryAttempts": spec.retention.max_receives - 1,
+    }
 
 
 def _failures(spec: QueueSpec, names: Names) -> dict[str, object]:

@@ -149,7 +149,14 @@ def _mappings(wanted: Wanted, remote: RemoteState, versions: Mapping[str, str | 
 
 
 def _differs(wanted: Mapping[str, object], there: Mapping[str, object]) -> bool:
-    return any(there.get(name) != value for name, value in wanted.items())
+    """Compare what is wanted; Lambda answers with more, such as destinations that are empty."""
+    return any(not _holds(there.get(name), value) for name, value in wanted.items())
+
+
+def _holds(there: object, wanted: object) -> bool:
+    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
+        return not _differs(wanted, there)
+    return there == wanted
 
 
 def _with_role(function: WantedFunction, role: str) -> WantedFunction:

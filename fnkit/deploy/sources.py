@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fnkit.deploy.grants import find_grants
@@ -18,13 +18,14 @@ from fnkit.deploy.placeholders import is_placeholder
 from fnkit.deploy.queue_names import Names
 from fnkit.deploy.queue_names import find_problems as find_name_problems
 from fnkit.deploy.state import WantedMapping, WantedQueue
-from fnkit.functions.queues.readers import find_mappings
+from fnkit.functions.queues.readers import SourceMapping, find_mappings
 from fnkit.functions.queues.spec import QueueSpec, read_spec
 from fnkit.manifest import Flow, Manifest
 
 _LONGEST_VISIBILITY_S = 43_200
 _LONGEST_RETENTION_S = 1_209_600
 _LARGEST_BATCH = 10_000
+_MOST_POLLERS = 2_000
 _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@!-]+")
 _LONGEST_SECRET = 200  # characters of the ARN, as a mapping takes it
 _THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
@@ -33,13 +34,18 @@ _ACCOUNT = re.compile(r"\d{12}")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """All of it. *urls*: what writers are told, queue name to URL; *statements*: what the role needs; *secrets*: ARNs by variable."""
+    """All of it.
+
+    *urls*: what writers are told, queue name to URL. *statements*: what the role needs. *secrets*: ARNs by variable. *reported*: by
+    function the Kafka topics of which it names the records that failed, separated by commas.
+    """
 
     queues: tuple[WantedQueue, ...] = ()
     mappings: tuple[WantedMapping, ...] = ()
     urls: Mapping[str, str] = field(default_factory=dict)
     statements: tuple[Mapping[str, object], ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
+    reported: Mapping[str, str] = field(default_factory=dict)
 
 
 def want_sources(manifest: Manifest, names: Names, secrets: Mapping[str, str]) -> Sources:
@@ -55,7 +61,16 @@ def want_sources(manifest: Manifest, names: Names, secrets: Mapping[str, str]) -
         {spec.address: names.url(names.queue(spec)) for spec in specs if spec.kind == "local"},
         tuple(find_grants(specs, mappings, names, secrets)),
         {spec.credentials: secrets[spec.credentials] for spec in specs if spec.credentials},
+        _reported(mappings),
     )
+
+
+def _reported(mappings: Iterable[SourceMapping]) -> dict[str, str]:
+    topics: dict[str, list[str]] = {}
+    for mapping in mappings:
+        if mapping.spec.pollers:
+            topics.setdefault(mapping.function, []).append(mapping.spec.address)
+    return {function: ",".join(sorted(found)) for function, found in topics.items()}
 
 
 def find_secrets(manifest: Manifest, environ: Mapping[str, str]) -> dict[str, str]:
@@ -81,6 +96,8 @@ def find_problems(manifest: Manifest, names: Names, secrets: Mapping[str, str]) 
             yield f"{queue} cannot wake function '{mapping.function}' on AWS: use a local queue, SQS, Kinesis or Kafka"
         if mapping.spec.batch_size > _LARGEST_BATCH:
             yield f"queue '{mapping.spec.name}': batch_size is {mapping.spec.batch_size}, Lambda takes at most {_LARGEST_BATCH}"
+        if mapping.spec.pollers > _MOST_POLLERS:
+            yield f"queue '{mapping.spec.name}': pollers is {mapping.spec.pollers}, Lambda keeps at most {_MOST_POLLERS}"
     read = {mapping.spec.name for mapping in mappings}
     made = [(spec, name) for spec in specs for name in _names(spec, names, read=spec.name in read)]
     yield from find_name_problems(made)
@@ -108,10 +125,10 @@ def find_warnings(manifest: Manifest) -> Iterator[str]:
         for broker in spec.brokers:
             if broker.rpartition(":")[0] in _THIS_MACHINE:
                 yield f"{where}: broker '{broker}' is this machine, which Lambda cannot reach"
-        if spec.kind == "kafka":
+        if spec.kind == "kafka" and not spec.pollers:
             yield (
                 f"{where}: a batch with a failed record comes again as a whole, ten times; then '{mapping.spec.name}-dead' holds its "
-                "offsets: keep batch_size small where records may fail"
+                "offsets: where records may fail keep batch_size small, or give pollers=, which Lambda charges by the hour"
             )
     for spec in _specs(manifest):
         if spec.cluster:
@@ -162,12 +179,12 @@ def _queues(spec: QueueSpec, names: Names, timeouts: Mapping[str, int]) -> Itera
 def _attributes(spec: QueueSpec, names: Names, timeout_s: int) -> dict[str, str]:
     visibility = max(int(spec.retention.visibility_s), 6 * timeout_s)  # as the guide of Lambda advises
     redrive = {"deadLetterTargetArn": names.arn("sqs", names.dead(spec)), "maxReceiveCount": spec.retention.max_receives}
+    kept = _LONGEST_RETENTION_S if spec.retention.retention_s is None else int(spec.retention.retention_s)
     attributes = {
+        "MessageRetentionPeriod": str(min(_LONGEST_RETENTION_S, max(60, kept))),
         "VisibilityTimeout": str(min(_LONGEST_VISIBILITY_S, visibility)),
         "RedrivePolicy": json.dumps(redrive, sort_keys=True),
     }
     if spec.sharding != "":  # order and duplicates are looked at within a key only, so that keys do not wait for each other
         attributes |= {"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
-    if spec.retention.retention_s is not None:
-        attributes["MessageRetentionPeriod"] = str(min(_LONGEST_RETENTION_S, max(60, int(spec.retention.retention_s))))
     return attributes

@@ -2,8 +2,9 @@
 
 A version is published whenever code or configuration of its function change: its logical id carries a hash of both, and the
 versions of the functions that it pins are part of its configuration. Older versions stay, as long as their function does: answers that
-are still being streamed call them. Queues stay too, with the messages in them, when they leave the graph or the stack goes. What `fnkit deploy` keeps in order, `DependsOn` and references keep in order here: versions, then
-the alias, then what stands on it.
+are still being streamed call them. Queues stay too, with the messages in them, when they leave the graph or the stack goes.
+
+What `fnkit deploy` keeps in order, `DependsOn` and references keep in order here: versions, then the alias, then what stands on it.
 """
 
 from __future__ import annotations

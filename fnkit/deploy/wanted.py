@@ -113,6 +113,8 @@ def _function(manifest: Manifest, bundle: Bundle, prefix: str, wishes: Wishes, s
         environment["FNKIT_OBJECT_BUCKET"] = wishes.bucket  # for events that are too large to be sent from function to function
     if sources.urls:
         environment["FNKIT_QUEUE_URLS"] = json.dumps(sources.urls, sort_keys=True)
+    if function.name in sources.reported:
+        environment["FNKIT_KAFKA_REPORTS"] = sources.reported[function.name]
     if function.kind == "entry":
         environment["FNKIT_RESPONSE_MODE"] = "streaming" if _streams(manifest, wishes) else "buffered"
     if wishes.stream_runtime != "patch":

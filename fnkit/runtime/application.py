@@ -170,7 +170,8 @@ class Application:
         records: list[Record] = queue_events.read_batch(payload)
         for record in records:
             receive(_with(record.event, invocation, context), self._default_content_type)
-        answer: Whole = await queue_events.run_batch(records, process, self.log.report)
+        named = self._environ.get("FNKIT_KAFKA_REPORTS", "").split(",")  # topics, as the deployment says
+        answer: Whole = await queue_events.run_batch(records, process, self.log.report, named_topics=named)
         return answer
 
     async def _answer_http(self, response: WireResponse) -> Whole | Streamed:

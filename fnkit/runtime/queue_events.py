@@ -1,8 +1,8 @@
 """Batches that a queue delivers (SQS, Kinesis, Kafka) as events, one a record, and which of them failed.
 
-A record that fails is named in `batchItemFailures`, so only it comes again; a mapping for Kafka does not ask for names, so there the
-batch fails as a whole. Where order holds (a Kinesis shard, a Kafka partition, a
-message group of a FIFO queue) nothing behind a failed record is run: it comes again with it.
+A record that fails is named in `batchItemFailures`, so only it comes again. A mapping for Kafka asks for names where it has pollers of
+its own; elsewhere its batch fails as a whole. Where order holds (a Kinesis shard, a Kafka partition, a message group of a FIFO queue)
+nothing behind a failed record is run: it comes again with it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fnkit.runtime.trigger import Trigger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Container, Iterator
 
 _WRAPPER = "full_event_wrapper"
 
@@ -57,9 +57,16 @@ def read_batch(payload: dict[str, object]) -> list[Record]:
 
 
 async def run_batch(
-    records: list[Record], process: Callable[[Event], Awaitable[None]], report: Callable[[Failure], None]
+    records: list[Record],
+    process: Callable[[Event], Awaitable[None]],
+    report: Callable[[Failure], None],
+    *,
+    named_topics: Container[str] = (),
 ) -> Whole:
-    """Process *records* in their order, and return which of them failed; *report* is told why. Raises what a Kafka record raised."""
+    """Process *records* in their order, and return which of them failed; *report* is told why.
+
+    Raises what a Kafka record raised, unless its topic is one of *named_topics*, whose mappings ask for the names of failed records.
+    """
     failed: list[object] = []
     blocked: set[str] = set()
     for record in records:
@@ -69,7 +76,7 @@ async def run_batch(
         try:
             await process(record.event)
         except Exception as error:
-            if isinstance(record.identifier, dict):
+            if isinstance(record.identifier, dict) and record.lane.rpartition("-")[0] not in named_topics:
                 raise
             report(Failure.of(error))
             failed.append(record.identifier)

@@ -241,6 +241,44 @@ def test_a_topic_of_amazon_msk_is_mapped_by_its_cluster_and_read_by_iam(tmp_path
     assert allowed["sqs:SendMessage"] == [f"{SQS}:orders-dev-jobs-dead"]
 
 
+def test_a_topic_with_pollers_of_its_own_has_retries_and_names_what_failed(tmp_path: Path) -> None:
+    cloud = InMemoryCloud()
+
+    prepared = deploy(tmp_path, cloud, queue("jobs", path="kafka://one:9092/orders", pollers=4, max_receives=6))
+
+    (mapping,) = prepared.wanted.mappings
+    assert mapping.settings["ProvisionedPollerConfig"] == {"MinimumPollers": 1, "MaximumPollers": 4}
+    assert mapping.settings["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert (mapping.settings["BisectBatchOnFunctionError"], mapping.settings["MaximumRetryAttempts"]) == (True, 5)
+    assert cloud.functions["orders-dev-keeper"].latest.configuration.environment["FNKIT_KAFKA_REPORTS"] == "orders"
+    assert "FNKIT_KAFKA_REPORTS" not in cloud.functions["orders-dev-orders"].latest.configuration.environment
+
+
+def test_more_pollers_than_lambda_keeps_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProblemsError, match="pollers is 2001, Lambda keeps at most 2000"):
+        ready(tmp_path, InMemoryCloud(), queue("jobs", path="kafka://one:9092/orders", pollers=2001))
+
+
+def test_what_lambda_adds_to_a_mapping_is_no_difference(tmp_path: Path) -> None:
+    cloud = InMemoryCloud()
+    deploy(tmp_path, cloud, queue("jobs", path="kinesis://orders"))
+    (made,) = cloud.sources["orders-dev-keeper"]
+    answered = {**made.settings, "DestinationConfig": {"OnSuccess": {}, **made.settings["DestinationConfig"]}, "State": "Enabled"}  # type: ignore[dict-item]  # it is a mapping
+    cloud.sources["orders-dev-keeper"] = (replace(made, settings=answered),)
+
+    assert ready(tmp_path, cloud, queue("jobs", path="kinesis://orders")).plan.actions == ()
+
+
+def test_a_window_and_an_age_that_are_no_longer_asked_for_are_taken_back(tmp_path: Path) -> None:
+    cloud = InMemoryCloud()
+    deploy(tmp_path, cloud, queue("jobs", batch_window=5, retention_in_hours=1))
+
+    deploy(tmp_path, cloud, queue("jobs"))
+
+    assert cloud.sources["orders-dev-keeper"][0].settings["MaximumBatchingWindowInSeconds"] == 0
+    assert cloud.queues["orders-dev-jobs"]["MessageRetentionPeriod"] == "1209600"
+
+
 @pytest.mark.parametrize(
     ("mechanism", "access"),
     [("PLAIN", "BASIC_AUTH"), ("SCRAM-SHA-256", "SASL_SCRAM_256_AUTH"), ("SCRAM-SHA-512", "SASL_SCRAM_512_AUTH")],
@@ -303,6 +341,7 @@ def test_secrets_are_looked_for_in_the_functions_first_and_then_in_the_environme
         {"path": "kinesis://stream"},
         {"path": "kafka://one:9092/orders", "credentials": "KAFKA"},
         {"path": "orders", "cluster": MSK},
+        {"path": "orders", "cluster": MSK, "pollers": 9},
     ],
 )
 def test_lambda_takes_every_argument_of_every_kind_of_mapping(tmp_path: Path, args: dict[str, object]) -> None:
@@ -375,6 +414,7 @@ def test_what_aws_does_otherwise_is_said(args: dict[str, object], warning: str) 
 
 def test_a_plain_queue_needs_no_warning() -> None:
     assert list(find_warnings(graph(queue("jobs", batch_size=100, batch_window=5, max_concurrency=8)))) == []
+    assert list(find_warnings(graph(queue("jobs", path="kafka://one:9092/orders", pollers=1)))) == []
 
 
 def test_a_kinesis_stream_has_retries_and_a_place_for_what_fails(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ QUEUES: dict[str, dict[str, object]] = {
     "topic": {"path": "kafka://one:9092,two:9092/orders", "group": "g"},
     "secret-topic": {"path": "kafka://one:9092/orders", "credentials": "KAFKA", "sasl_mechanism": "SCRAM-SHA-256"},
     "msk": {"path": "orders", "cluster": MSK},
+    "polled": {"path": "kafka://one:9092/orders", "pollers": 3},
     "msk-secret": {"path": "orders", "cluster": MSK, "credentials": "MSK_ACCESS"},
 }
 

@@ -193,7 +193,7 @@ def kafka(*values: tuple[str, int, bytes]) -> dict[str, object]:
     return {"eventSource": "SelfManagedKafka", "records": records}
 
 
-def failures(payload: dict[str, object], *bad: bytes) -> tuple[list[object], list[object]]:
+def failures(payload: dict[str, object], *bad: bytes, topics: tuple[str, ...] = ()) -> tuple[list[object], list[object]]:
     """Run a batch whose events with the bodies *bad* fail; return the identifiers that failed, and the bodies that ran."""
     ran: list[object] = []
 
@@ -202,7 +202,7 @@ def failures(payload: dict[str, object], *bad: bytes) -> tuple[list[object], lis
         if event.body in bad:
             raise ValueError("bad")
 
-    answer = drive(run_batch(read_batch(payload), process, Kept().report))
+    answer = drive(run_batch(read_batch(payload), process, Kept().report, named_topics=topics))
     assert isinstance(answer, Whole)
     return [item["itemIdentifier"] for item in json.loads(answer.body)["batchItemFailures"]], ran
 
@@ -225,7 +225,16 @@ def test_nothing_of_a_shard_runs_behind_a_failure() -> None:
 
 def test_a_batch_of_kafka_fails_as_a_whole_for_its_mapping_asks_for_no_names() -> None:
     with pytest.raises(ValueError, match="bad"):
-        failures(kafka(("t-0", 5, b"a"), ("t-0", 6, b"b"), ("t-1", 9, b"c")), b"a")
+        failures(kafka(("t-0", 5, b"a"), ("t-0", 6, b"b"), ("t-1", 9, b"c")), b"a", topics=("other", "t-0"))
+
+
+def test_records_of_kafka_are_named_where_the_mapping_of_their_topic_asks_for_it() -> None:
+    batch = kafka(("my-t-0", 5, b"a"), ("my-t-0", 6, b"b"), ("my-t-1", 9, b"c"))
+
+    named, ran = failures(batch, b"a", topics=("my-t",))
+
+    assert named == [{"partition": "my-t-0", "offset": 5}, {"partition": "my-t-0", "offset": 6}]
+    assert ran == [b"a", b"c"]
 
 
 def test_a_batch_of_kafka_without_a_failure_answers_with_none() -> None:
