@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from fnkit.inference_graph.beside import done
 from fnkit.inference_graph.go_text import call_fault, quoted, shown, url_fault
 from fnkit.net.errors import NetError
 from fnkit.net.url import parse_url
@@ -14,6 +15,7 @@ from fnkit.net.url import parse_url
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from fnkit.inference_graph.beside import Beside
     from fnkit.net.client import Client, Reply
 
     Mesh = Callable[[], Awaitable[bool]]
@@ -25,6 +27,7 @@ _GZIP = ("Accept-Encoding", "gzip")
 _JSON = ("Content-Type", "application/json")
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MAX_REDIRECTS = 10
+_EXPANSION = 8  # a guess: how much larger a body becomes when it is decompressed
 _CREDENTIALS = frozenset(("authorization", "www-authenticate", "cookie", "cookie2", "proxy-authorization"))
 _OF_THE_BODY = frozenset(("content-type", "content-encoding", "content-language", "content-location"))
 
@@ -50,11 +53,17 @@ class Service(Protocol):
 
 
 class HttpService:
-    """A service behind a URL. *timeout_s* bounds a call with its body, as `serviceClient` does."""
+    """A service behind a URL. *timeout_s* bounds a call with its body, as `serviceClient` does.
 
-    __slots__ = ("_client", "_fault", "_mesh", "_timeout_s", "_url")
+    Large answers are decompressed *beside* the loop.
+    """
 
-    def __init__(self, url: str, client: Client, *, timeout_s: float | None = None, mesh: Mesh | None = None) -> None:
+    __slots__ = ("_beside", "_client", "_fault", "_mesh", "_timeout_s", "_url")
+
+    def __init__(
+        self, url: str, client: Client, *, timeout_s: float | None = None, mesh: Mesh | None = None, beside: Beside | None = None
+    ) -> None:
+        self._beside = beside
         self._url = url
         self._mesh = mesh if url.lower().startswith("https://") else None
         self._client = client
@@ -79,7 +88,7 @@ class HttpService:
         except NetError as error:
             raise CallFailed(call_fault(error, error.where or url)) from error
         if decode and reply.header("content-encoding").lower() == "gzip":
-            content = _gunzip(content)
+            content = await done(self._beside, len(content) * _EXPANSION, _gunzip, content)
         return Answer(reply.status, content)
 
     async def _follow(self, reply: Reply, url: str, headers: Headers, body: bytes, *, until: float | None) -> tuple[Reply, str]:

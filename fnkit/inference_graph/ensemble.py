@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from fnkit.inference_graph.beside import done
 from fnkit.inference_graph.calls import Answer, CallFailed
 from fnkit.inference_graph.go_json import canonical_object, encode
 from fnkit.inference_graph.merging import MERGES
@@ -17,6 +18,7 @@ from fnkit.inference_graph.merging import MERGES
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
+    from fnkit.inference_graph.beside import Beside
     from fnkit.inference_graph.flight import Flight, Runner
     from fnkit.inference_graph.spec import Step
 
@@ -50,22 +52,25 @@ class Tasks:
             task.exception()  # seen: whoever waited has been told, and nobody else will
 
 
-def ensemble(steps: Sequence[Step], runners: Sequence[Runner], tasks: Tasks, merge: str) -> Runner:
-    """Compile an Ensemble. *merge* names a strategy of `merging`; `""` combines the answers as KServe does."""
+def ensemble(steps: Sequence[Step], runners: Sequence[Runner], tasks: Tasks, merge: str, beside: Beside | None = None) -> Runner:
+    """Compile an Ensemble. *merge* names a strategy of `merging`; `""` combines the answers as KServe does.
+
+    Large answers are read *beside* the loop.
+    """
     if merge == "fastest":
         return _fastest(runners, tasks)
     hard = tuple(step.is_hard for step in steps)
     names = tuple(step.name or str(at) for at, step in enumerate(steps))
     order = _merged_order(names)
     combine = MERGES.get(merge)
-    branches = tuple(_branch(run, as_object=combine is None) for run in runners)
+    branches = tuple(_branch(run, beside, as_object=combine is None) for run in runners)
 
     async def run(body: bytes, flight: Flight, stream: bool) -> Answer:  # noqa: ARG001  # an Ensemble cannot stream
         gathered = await _gather([tasks.start(branch(body, flight, False)) for branch in branches], hard)
         if isinstance(gathered, Answer):
             return gathered
         if combine is not None:
-            return Answer(200, combine(names, gathered))
+            return Answer(200, await done(beside, sum(map(len, gathered)), combine, names, gathered))
         return Answer(200, b"{%b}" % b",".join(key + gathered[at] for key, at in order))
 
     return run
@@ -77,14 +82,14 @@ def _merged_order(names: Sequence[str]) -> tuple[tuple[bytes, int], ...]:
     return tuple((encode(name) + b":", last[name]) for name in sorted(last, key=str.encode))
 
 
-def _branch(run: Runner, *, as_object: bool) -> Runner:
+def _branch(run: Runner, beside: Beside | None, *, as_object: bool) -> Runner:
     async def branch(body: bytes, flight: Flight, stream: bool) -> Answer:
         answer = await run(body, flight, stream)
         assert isinstance(answer.body, bytes)
         if not as_object:
             return answer
         try:
-            return Answer(answer.status, canonical_object(answer.body))
+            return Answer(answer.status, await done(beside, len(answer.body), canonical_object, answer.body))
         except ValueError as error:
             raise CallFailed(str(error)) from None
 

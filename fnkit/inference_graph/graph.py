@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from types import ModuleType
 
+    from fnkit.inference_graph.beside import Beside
     from fnkit.inference_graph.calls import Headers, Service
     from fnkit.inference_graph.flight import Observer, Runner
     from fnkit.inference_graph.headers import Policy
@@ -38,7 +39,8 @@ class Surroundings:
 
     *client* calls URLs. *resolve* turns a service name into a URL or something to call; None: it is unknown. *draw* decides for
     Splitters. *propagate* selects the headers for the services. *sleep* pauses between repeated calls; None: that of the loop.
-    *observer* is told of every step. *mesh* tells whether a service mesh encrypts, so that https is called as http.
+    *observer* is told of every step. *mesh* tells whether a service mesh encrypts, so that https is called as http. *beside* does
+    work on large bodies in another thread; None: there is nobody to hold up.
     """
 
     client: Client
@@ -48,6 +50,7 @@ class Surroundings:
     sleep: Callable[[float], Awaitable[None]] | None = None
     observer: Observer | None = None
     mesh: Callable[[], Awaitable[bool]] | None = None
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +127,13 @@ class _Compiler:
         runners = [self._step(name, step, at) for at, step in enumerate(node.steps)]
         match node.router_type:
             case "Sequence":
-                return sequence(node.steps, runners)
+                return sequence(node.steps, runners, self._around.beside)
             case "Switch":
-                return switch(node.steps, runners)
+                return switch(node.steps, runners, self._around.beside)
             case "Splitter":
                 return splitter(node.steps, runners, self._around.draw)
         assert self._loop_parts is not None
-        compiled: Runner = self._loop_parts.ensemble(node.steps, runners, self.tasks, node.merge)
+        compiled: Runner = self._loop_parts.ensemble(node.steps, runners, self.tasks, node.merge, self._around.beside)
         return compiled
 
     def _step(self, node_name: str, step: Step, at: int) -> Runner:
@@ -153,7 +156,8 @@ class _Compiler:
         if client_limit is not None and client_limit > 0:
             limits.append(client_limit)
         limit = min(limits, default=None)
-        return HttpService(found or step.service_url, self._around.client, timeout_s=limit, mesh=self._around.mesh)
+        around = self._around
+        return HttpService(found or step.service_url, around.client, timeout_s=limit, mesh=around.mesh, beside=around.beside)
 
     def _nested(self, name: str) -> Runner:
         limit = self._graph.extensions.max_depth

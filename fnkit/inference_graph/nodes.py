@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fnkit.inference_graph import gjson
+from fnkit.inference_graph.beside import done
 from fnkit.inference_graph.calls import Answer, CallFailed
 from fnkit.inference_graph.flight import NoAnswer, NoMatch
 from fnkit.inference_graph.go_json import map_predictions_to_instances
@@ -19,6 +20,7 @@ from fnkit.inference_graph.go_json import map_predictions_to_instances
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fnkit.inference_graph.beside import Beside
     from fnkit.inference_graph.flight import Flight, Runner
     from fnkit.inference_graph.spec import Step
 
@@ -46,8 +48,11 @@ class _Stage:
     last: bool
 
 
-def sequence(steps: Sequence[Step], runners: Sequence[Runner]) -> Runner:
-    """Compile a Sequence. Without steps it answers status 0 and nothing, which ends a request without an answer."""
+def sequence(steps: Sequence[Step], runners: Sequence[Runner], beside: Beside | None = None) -> Runner:
+    """Compile a Sequence. Without steps it answers status 0 and nothing, which ends a request without an answer.
+
+    Work on large bodies is done *beside* the loop.
+    """
     stages = tuple(
         _Stage(
             run=run,
@@ -67,11 +72,12 @@ def sequence(steps: Sequence[Step], runners: Sequence[Runner]) -> Runner:
             assert isinstance(previous, bytes)  # only the last answer may be a stream
             request = previous if stage.chained else body
             if stage.maps:
-                request = map_predictions_to_instances(request)
+                request = await done(beside, len(request), map_predictions_to_instances, request)
             if stage.condition is not None:
-                if not gjson.valid(previous):
+                chosen = await done(beside, len(previous), _first_that_holds, previous, (stage.condition,))
+                if chosen is None:
                     raise CallFailed("invalid response")
-                if not stage.condition.exists(previous):
+                if chosen:
                     return Answer(200, previous)
             answer = await stage.run(request, flight, stream and stage.last)
             if stage.hard and not 200 <= answer.status < 300:
@@ -81,15 +87,23 @@ def sequence(steps: Sequence[Step], runners: Sequence[Runner]) -> Runner:
     return run
 
 
-def switch(steps: Sequence[Step], runners: Sequence[Runner]) -> Runner:
+def _first_that_holds(body: bytes, conditions: Sequence[gjson.Query]) -> int | None:
+    """Return the index of the first condition that *body* fulfils, their number if it fulfils none; None: it is no JSON."""
+    document = gjson.Document(body)
+    if not document.valid:
+        return None
+    return next((at for at, condition in enumerate(conditions) if document.has(condition)), len(conditions))
+
+
+def switch(steps: Sequence[Step], runners: Sequence[Runner], beside: Beside | None = None) -> Runner:
     """Compile a Switch. A step without a condition has the empty path, which finds an empty key only."""
-    branches = tuple((gjson.compile(step.condition), run) for step, run in zip(steps, runners, strict=True))
+    conditions = tuple(gjson.compile(step.condition) for step in steps)
+    branches = tuple(runners)
 
     async def run(body: bytes, flight: Flight, stream: bool) -> Answer:
-        if gjson.valid(body):
-            for condition, branch in branches:
-                if condition.exists(body):
-                    return await branch(body, flight, stream)
+        chosen = await done(beside, len(body), _first_that_holds, body, conditions)
+        if chosen is not None and chosen < len(branches):
+            return await branches[chosen](body, flight, stream)
         raise NoMatch("None of the routes matched with the switch condition")
 
     return run

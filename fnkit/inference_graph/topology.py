@@ -53,6 +53,7 @@ class GraphTopology:
             resolve=services.get,
             propagate=propagation(patterns_of(environ.get("PROPAGATE_HEADERS")) if patterns is None else patterns),
             sleep=None if self.needs_loop else _sleep,
+            beside=import_module("asyncio").to_thread if self.needs_loop else None,
         )
         self._graph = CompiledGraph(graph, around)
 

@@ -27,6 +27,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _SMALL = 2048  # Go's server announces the length of answers up to here, and sends larger ones in chunks
 _HIGH = 256 * 1024
+_LARGE = 4 * _HIGH
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +241,12 @@ class Connection(asyncio.Protocol):
 
     async def _send(self, request: Request, answer: ServerAnswer) -> None:
         if isinstance(answer.body, bytes):
-            if self._transport is not None and not self._transport.is_closing():
+            if self._transport is None or self._transport.is_closing():
+                return
+            if len(answer.body) < _LARGE or answer.status in (204, 304) or request.method == "HEAD":
                 self._transport.write(self._whole(request, answer, answer.body))
+            else:
+                await self._in_pieces(request, answer, answer.body)
             return
         try:
             await self._stream(request, answer, answer.body)
@@ -257,22 +262,39 @@ class Connection(asyncio.Protocol):
         head = self._head(request, answer, (("Transfer-Encoding", "chunked"),))
         return head if request.method == "HEAD" else b"%b%b%b" % (head, render_chunk(body), LAST_CHUNK)
 
+    async def _in_pieces(self, request: Request, answer: ServerAnswer, body: bytes) -> None:
+        """Write a large answer piece by piece, as the client takes it, instead of copying it whole for each of its ends."""
+        chunked = not request.is_http_1_0
+        length = str(len(body))
+        head = self._head(request, answer, (("Transfer-Encoding", "chunked") if chunked else ("Content-Length", length),))
+        await self._write(head + (b"%x\r\n" % len(body) if chunked else b""))
+        rest = memoryview(body)
+        while rest:
+            await self._write(rest[:_HIGH])
+            rest = rest[_HIGH:]
+        if chunked:
+            await self._write(b"\r\n" + LAST_CHUNK)
+
     async def _stream(self, request: Request, answer: ServerAnswer, body: AsyncIterator[bytes]) -> None:
         chunked = not request.is_http_1_0
         framing = (("Transfer-Encoding", "chunked"),) if chunked else (("Connection", "close"),)
-        await self._write(self._head(request, answer, framing))
+        await self._write_in_time(self._head(request, answer, framing))
         if request.method != "HEAD":
             async for data in body:
-                await self._write(render_chunk(data) if chunked else data)
+                await self._write_in_time(render_chunk(data) if chunked else data)
             if chunked:
-                await self._write(LAST_CHUNK)
+                await self._write_in_time(LAST_CHUNK)
         if not chunked and self._transport is not None:
             self._transport.close()
 
-    async def _write(self, data: bytes) -> None:
+    async def _write_in_time(self, data: bytes) -> None:
+        """Write a chunk of a stream, which may last as long as the client takes it."""
+        self._enter("write", self._hub.limits.write_s)
+        await self._write(data)
+
+    async def _write(self, data: bytes | memoryview) -> None:
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the client is gone")
-        self._enter("write", self._hub.limits.write_s)  # a stream may last, as long as the client takes it
         self._transport.write(data)
         if not self._writable:
             self._writer = self._loop.create_future()

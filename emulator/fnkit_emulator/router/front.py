@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, unquote
 
 from fnkit.inference_graph.answers import answer_of
+from fnkit.inference_graph.beside import done
 from fnkit.inference_graph.calls import CallFailed
 from fnkit.inference_graph.flight import NoAnswer
-from fnkit.inference_graph.gjson.validity import LARGE
 from fnkit_emulator.router import metrics
 from fnkit_emulator.router.connection import ServerAnswer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from fnkit.inference_graph.beside import Beside
     from fnkit.inference_graph.graph import CompiledGraph
     from fnkit_emulator.router.metrics import Metrics
     from fnkit_emulator.router.requests import Request
@@ -34,11 +34,12 @@ class Log(Protocol):
 
 
 class Front:
-    """Answers requests. Set `draining` to fail the readiness probe."""
+    """Answers requests; looks into large answers *beside* the loop. Set `draining` to fail the readiness probe."""
 
-    __slots__ = ("_graph", "_log", "_metrics", "draining")
+    __slots__ = ("_beside", "_graph", "_log", "_metrics", "draining")
 
-    def __init__(self, graph: CompiledGraph, *, log: Log, metrics: Metrics | None = None) -> None:
+    def __init__(self, graph: CompiledGraph, *, log: Log, metrics: Metrics | None = None, beside: Beside | None = None) -> None:
+        self._beside = beside
         self._graph = graph
         self._log = log
         self._metrics = metrics
@@ -69,10 +70,8 @@ class Front:
             return None
         if outcome.cause:
             self._log("error", "failed to process request", cause=outcome.cause, status=outcome.status)
-        if isinstance(outcome.body, bytes) and len(outcome.body) >= LARGE:
-            answer = await asyncio.to_thread(answer_of, outcome)  # whether it is JSON takes long; others are served meanwhile
-        else:
-            answer = answer_of(outcome)
+        size = len(outcome.body) if isinstance(outcome.body, bytes) else 0
+        answer = await done(self._beside, size, answer_of, outcome)
         body = answer.body if isinstance(answer.body, bytes) else self._watched(answer.body)
         return ServerAnswer(answer.status, body, answer.content_type)
 

@@ -11,8 +11,10 @@ import json
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fnkit.errors import EmulatorError
@@ -29,6 +31,7 @@ from fnkit_emulator.router.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fnkit.inference_graph.beside import Beside, Result
     from fnkit.inference_graph.flight import Observer
     from fnkit.inference_graph.graph import Resolve
     from fnkit.inference_graph.spec import InferenceGraph, Timeouts
@@ -81,25 +84,48 @@ class Observers:
             observer.step_done(node, step, target, status=status, seconds=seconds, cause=cause)
 
 
+class Threads:
+    """Two threads for work on large bodies: they share one interpreter, so more of them would only be in each other's way."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="large-bodies")
+
+    async def __call__(self, work: Callable[..., Result], /, *args: object) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args))
+
+    def close(self) -> None:
+        """Take no more work."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
 class Router:
     """A graph behind a listening socket: `async with Router(...) as router` serves until the block ends."""
 
     def __init__(
-        self, graph: InferenceGraph, options: RouterOptions, *, log: Log = log_line, draw: Callable[[], int] | None = None
+        self,
+        graph: InferenceGraph,
+        options: RouterOptions,
+        *,
+        log: Log = log_line,
+        draw: Callable[[], int] | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self._options = options
         self._log = log
         self._metrics = Metrics() if graph.extensions.metrics else None
         self._client = Client(aio.connector(), max_idle_per_host=_IDLE_PER_HOST, connect_timeout_s=30, resend=False)
+        self._threads = Threads()
+        beside = beside or self._threads
         around = Surroundings(
             client=self._client,
             resolve=self._resolver(graph),
             propagate=propagation(self._patterns(graph)),
             observer=self._observer(),
             mesh=IstioMesh(self._client),
+            beside=beside,
         )
         self._graph = CompiledGraph(graph, replace(around, draw=draw) if draw else around)
-        self._front = Front(self._graph, log=log, metrics=self._metrics)
+        self._front = Front(self._graph, log=log, metrics=self._metrics, beside=beside)
         self._hub = Hub(self._front, limits_of(graph.timeouts))
         self._server: asyncio.Server | None = None
 
@@ -135,6 +161,7 @@ class Router:
         await self._hub.idle.wait()
         await self._graph.close()
         await self._client.close()
+        self._threads.close()
 
     async def run_until_signalled(self) -> None:
         """Return when a signal has come and the time to drain is over."""

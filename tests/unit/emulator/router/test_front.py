@@ -25,7 +25,7 @@ def request(path: str) -> Request:
 
 
 def test_other_requests_are_answered_while_a_large_answer_is_checked() -> None:
-    front = Front(LargeAnswer(), log=lambda *_, **__: None)  # type: ignore[arg-type]  # of a graph only `run` is used
+    front = Front(LargeAnswer(), log=lambda *_, **__: None, beside=asyncio.to_thread)  # type: ignore[arg-type]  # of a graph only `run` is used
 
     async def scenario() -> tuple[int, ServerAnswer | None]:
         large = asyncio.create_task(front(request("/")))

@@ -183,7 +183,7 @@ def test_a_client_that_leaves_does_not_stop_its_graph() -> None:
     with_router(services, one("{{svcA}}", "{{svcB}}"), scenario)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for *condition*, at most *seconds*."""
     end = time.monotonic() + seconds
     while not condition():
@@ -255,7 +255,7 @@ def test_stopping_waits_for_requests_under_way() -> None:
             reply = await asking
             assert (reply.status, reply.header("connection")) == (200, "close")
 
-    with_router({"svcA": {"delay_ms": 100}}, TO_A, scenario)
+    with_router({"svcA": {"delay_ms": 1000}}, TO_A, scenario)
 
 
 def test_metrics_are_served_when_the_graph_asks_for_them() -> None:
@@ -321,7 +321,7 @@ def test_a_streamed_answer_arrives_chunk_by_chunk() -> None:
         assert got == [b"data: 1\n\n", b"data: 2\n\n"]
 
     seen = asyncio.Event()
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_a_stream_that_breaks_off_breaks_the_clients_connection_and_is_logged() -> None:
@@ -347,7 +347,7 @@ def test_a_stream_that_breaks_off_breaks_the_clients_connection_and_is_logged() 
         noted.append((message, fields.get("cause")))
 
     noted: list[tuple[str, object]] = []
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), 60))
     assert noted == [("the answer broke off", "unexpected EOF")]
 
 
@@ -374,11 +374,11 @@ def test_a_client_that_leaves_a_stream_closes_the_call_of_the_service() -> None:
             await client.send(post())
             assert await client.reader.read(10)
             client.writer.transport.abort()
-            await asyncio.wait_for(left.wait(), 10)
+            await asyncio.wait_for(left.wait(), 60)
         server.close()
 
     left = asyncio.Event()
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 # Bad input
@@ -436,7 +436,7 @@ def test_a_service_that_does_not_speak_http_fails_its_request_alone(answer: byte
                 assert (await client.request("POST", router.url, body=b"{}")).status == status
         server.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_a_port_that_is_taken_is_named() -> None:
@@ -493,9 +493,10 @@ def test_nothing_leaks_over_ten_thousand_requests() -> None:
             for _ in range(10):
                 await asyncio.gather(*[ask(client, router, 125) for _ in range(8)])
                 world.calls.clear()
-            after = await settled()
-        assert after[0] <= before[0] + 8
-        assert after[1] <= before[1] + 16
-        assert after[2] <= before[2] + 16
+            most = (before[0] + 8, before[1] + 16, before[2] + 16)
+            tries = [await settled()]
+            while len(tries) < 50 and any(more > limit for more, limit in zip(tries[-1], most, strict=True)):
+                tries.append(await settled())  # connections that were given up take a moment to close
+        assert all(count <= limit for count, limit in zip(tries[-1], most, strict=True)), tries[-1]
 
     with_router({"svcA": {"body": "{}"}, "svcB": {"body": "{}"}, "svcC": {"abort": True}}, nodes, scenario)
