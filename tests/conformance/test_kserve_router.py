@@ -103,7 +103,7 @@ def check(case: dict[str, Any], expected: dict[str, Any], seen: list[Seen], took
             continue
         assert (answer.status, answer.body) == (expected["status"], expected["body"])
         assert answer.headers.get("content-type") == expected.get("content_type")
-    return took_ms / expected.get("max_ms", 60_000)
+    return took_ms / float(expected.get("max_ms", 60_000))
 
 
 def check_calls(case: dict[str, Any], expected: dict[str, Any], world: World) -> None:

@@ -212,7 +212,7 @@ class Served:
             headers["Cookie"] = "; ".join(request.cookies)
         url = self._url + request.path + (f"?{request.query}" if request.query else "")
         body, fault = b"", ""
-        with requests.request(request.method, url, data=request.body, headers=headers, stream=True, timeout=30) as answer:
+        with requests.request(request.method, url, data=request.body, headers=headers, stream=True, timeout=60) as answer:
             try:
                 for piece in answer.iter_content(None):
                     body += piece

@@ -130,7 +130,7 @@ def test_an_error_at_the_start_is_reported_by_the_managed_client(four: dict[str,
 
     with FakeRuntimeApi() as api:
         with running(managed_command(), bundle, environment(bundle, api.address), tmp_path / "log"):
-            kind, document = api.init_errors.get(timeout=20)
+            kind, document = api.init_errors.get(timeout=60)
 
     assert kind == "Runtime.ImportModuleError"
     assert "nothing_of_that_name" in str(document["errorMessage"])

@@ -401,7 +401,7 @@ def _emulator(folder: Path) -> Iterator[str]:
         assert ready["event"] == "ready", ready
         yield ready["url"]
     finally:
-        process.communicate(timeout=40)
+        process.communicate(timeout=60)
 
 
 def test_an_inference_graph_is_deployed_with_a_function_per_service(tmp_path: Path, endpoint: str) -> None:

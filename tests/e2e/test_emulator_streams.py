@@ -97,7 +97,7 @@ def leave_and_see(running: EmulatorProcess) -> None:
 def closed_at(event: dict[str, Any]) -> float:
     """Return when a generator was closed, if *event* tells so; else 0."""
     line = str(event.get("line", ""))
-    return float(line.split()[-1]) if line.startswith("generator closed at") else 0.0
+    return float(line.rsplit(maxsplit=1)[-1]) if line.startswith("generator closed at") else 0.0
 
 
 def test_a_client_that_leaves_closes_the_generator_within_a_second(streaming: EmulatorProcess) -> None:

@@ -17,7 +17,7 @@ def test_the_pages_kafka_example_runs_as_printed(tmp_path: Path) -> None:
         create_topic(broker, "kafka-topic")
         places = ("--queue-dir", str(tmp_path))
         with emulator(EXAMPLE, *places, environ={"KAFKA_BROKERS": broker}) as running:
-            answer = requests.post(running.url, json={"records": [{"int": 2, "x2": 4}]}, timeout=20)
+            answer = requests.post(running.url, json={"records": [{"int": 2, "x2": 4}]}, timeout=60)
             running.wait_for(lambda event: str(event.get("line", "")).startswith("print_event_log"))
             batch = running.invocation(function="nuclio-log-ds")
 

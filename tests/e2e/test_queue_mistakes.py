@@ -87,7 +87,7 @@ def test_an_event_that_is_too_large_is_refused_with_413_and_sent_nowhere(tmp_pat
 
     with hosted(built, tmp_path) as host:
         assert host.running is not None
-        answer = requests.post(host.running.url, json={"key": "k", "n": 1, "text": "x" * 1_100_000}, timeout=20)
+        answer = requests.post(host.running.url, json={"key": "k", "n": 1, "text": "x" * 1_100_000}, timeout=60)
 
     assert answer.status_code == 413
     assert "does not fit into queue 'jobs'" in answer.text
@@ -134,7 +134,7 @@ def test_a_queue_that_nobody_reads_is_remarked_on_and_keeps_what_it_is_sent(tmp_
     with hosted(tmp_path / "serve.py", tmp_path) as host:
         assert host.running is not None
         remark = host.running.wait_for(lambda event: "read by none of its functions" in str(event.get("message", "")))
-        answer = requests.post(host.running.url, json={"n": 1}, timeout=20)
+        answer = requests.post(host.running.url, json={"n": 1}, timeout=60)
 
     listed = subprocess.run(
         [sys.executable, "-m", "fnkit", "queues", "--dir", str(tmp_path / "queues"), "--json"],

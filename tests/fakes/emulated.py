@@ -94,7 +94,7 @@ class Recorder:
 
     async def wait_for(self, condition: object) -> None:
         """Wait until *condition()* is true, looking again at each happening."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():  # type: ignore[operator]  # a callable
                 self._changed.clear()
                 await self._changed.wait()

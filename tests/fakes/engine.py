@@ -53,7 +53,7 @@ def execute(work: Coroutine[Any, Any, Any]) -> Any:
     """Run *work* on an event loop; what it leaves behind is an error."""
 
     async def watched() -> Any:
-        result = await asyncio.wait_for(work, 20)
+        result = await asyncio.wait_for(work, 60)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, f"tasks left behind: {left}"
         return result

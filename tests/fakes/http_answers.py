@@ -35,21 +35,21 @@ def answering(pieces: Sequence[bytes], *, gated: bool = False) -> Iterator[Answe
         finally:
             for gate in server.gates:
                 gate.set()
-            thread.join(10)
+            thread.join(60)
 
 
 def _serve(listener: socket.socket, server: Answering, pieces: Sequence[bytes]) -> None:
-    listener.settimeout(10)
+    listener.settimeout(60)
     try:
         client, _ = listener.accept()
     except TimeoutError:
         return
     with client:
-        client.settimeout(10)
+        client.settimeout(60)
         server.received = _request(client)
         try:
             for gate, piece in zip(server.gates, pieces, strict=True):
-                gate.wait(10)
+                gate.wait(60)
                 client.sendall(piece)
         except OSError:
             return

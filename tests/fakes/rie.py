@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fakes.ports import free_port
+
 WHEEL = "aws-sam-cli==1.170.0"
 
 
@@ -68,7 +70,7 @@ class Rie:
 
     def call(self, payload: object) -> Answer:
         """Invoke the function."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
             connection.request("POST", "/2015-03-31/functions/function/invocations", json.dumps(payload))
             response = connection.getresponse()
@@ -80,7 +82,7 @@ class Rie:
 @contextmanager
 def running_rie(binary: Path, command: list[str], environ: dict[str, str], folder: Path, log: Path) -> Iterator[Rie]:
     """Run *command*, a runtime, under the emulator, in *folder*; its log goes to *log*."""
-    front, api = _free_ports()
+    front, api = free_port(), free_port()
     arguments = ["--runtime-interface-emulator-address", f"127.0.0.1:{front}", "--runtime-api-address", f"127.0.0.1:{api}"]
     environ = {name: value for name, value in environ.items() if name != "AWS_LAMBDA_RUNTIME_API"}
     with log.open("wb") as output:
@@ -99,13 +101,8 @@ def running_rie(binary: Path, command: list[str], environ: dict[str, str], folde
                 process.wait()
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        return first.getsockname()[1], second.getsockname()[1]
-
-
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 15
+    until = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

@@ -66,7 +66,7 @@ class Exchange:
         self.posted: Posted | None = None
         self.connection: socket.socket | None = None
 
-    def wait(self, timeout_s: float = 20.0) -> Posted:
+    def wait(self, timeout_s: float = 60.0) -> Posted:
         """Return what was posted, complete or broken off."""
         assert self.ended.wait(timeout_s), "no answer to the invocation"
         assert self.posted is not None
@@ -125,7 +125,7 @@ class FakeRuntimeApi:
             return
         self._closing = True
         self._server.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
-        self._acceptor.join(5)
+        self._acceptor.join(60)
         self._server.close()
         for _ in range(self.connections + 1):
             self._waiting.put(None)
@@ -136,7 +136,7 @@ class FakeRuntimeApi:
                 except OSError:
                     continue
         for thread in self._threads:
-            thread.join(5)
+            thread.join(60)
 
     def _accept(self) -> None:
         while not self._closing:

@@ -46,7 +46,7 @@ def test_chunks_are_printed_as_they_arrive() -> None:
         first = process.stdout.readline()  # the second chunk has not been sent yet
         server.gates[2].set()
         server.gates[3].set()
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=60)
 
     assert (first, rest, process.returncode) == (b"a\n", b"b\n", 0)
 

@@ -69,7 +69,7 @@ class Wire:
         self.writer.write(data)
 
     async def answer(self) -> tuple[int, bytes]:
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 60)
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         return int(head.split()[1]), await self.reader.readexactly(length)
 
@@ -172,9 +172,9 @@ async def test_the_first_chunk_is_passed_on_before_the_second_is_sent() -> None:
     invocation = environment.running()
     async with connected(environment) as wire:
         wire.send(stream_head() + b"1\r\na\r\n")
-        first = await asyncio.wait_for(invocation.read(), 5)
+        first = await asyncio.wait_for(invocation.read(), 60)
         wire.send(b"1\r\nb\r\n0\r\n\r\n")
-        second = await asyncio.wait_for(invocation.read(), 5)
+        second = await asyncio.wait_for(invocation.read(), 60)
 
     assert (first, second) == (b"a", b"b")
 
@@ -200,7 +200,7 @@ async def test_a_worker_that_hangs_up_in_mid_stream_is_noticed() -> None:
         wire.send(stream_head() + b"1\r\na\r\n")
         await invocation.read()
         wire.writer.close()
-        assert await asyncio.wait_for(invocation.read(), 5) == b""
+        assert await asyncio.wait_for(invocation.read(), 60) == b""
 
     assert environment.broken == ["id-1"]
 
@@ -214,7 +214,7 @@ async def test_the_clients_leaving_closes_the_connection_at_once() -> None:
         invocation.abandon()
 
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(wire.reader.readexactly(1), 5)
+            await asyncio.wait_for(wire.reader.readexactly(1), 60)
 
 
 async def test_an_answer_that_begins_after_the_client_has_left_is_closed_too() -> None:
@@ -224,7 +224,7 @@ async def test_an_answer_that_begins_after_the_client_has_left_is_closed_too() -
         wire.send(stream_head())
 
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(wire.reader.readexactly(1), 5)
+            await asyncio.wait_for(wire.reader.readexactly(1), 60)
 
 
 async def test_an_error_becomes_the_fault_of_the_event() -> None:
@@ -322,7 +322,7 @@ async def test_the_runtime_is_asked_to_go_on_where_it_waits_for_that() -> None:
     async with connected(environment) as wire:
         head = post("invocation/id-1/response", b"1", Expect="100-continue")[:-1]
         wire.send(head)
-        interim = await asyncio.wait_for(wire.reader.readuntil(b"\r\n\r\n"), 5)
+        interim = await asyncio.wait_for(wire.reader.readuntil(b"\r\n\r\n"), 60)
         wire.send(b"1")
         status, _ = await wire.answer()
 
@@ -367,4 +367,4 @@ async def test_the_acknowledgement_of_a_pipelined_answer_does_not_wait_long_for_
     async with connected(environment) as wire:
         wire.send(post("invocation/id-1/response", b"1") + NEXT)
 
-        assert await asyncio.wait_for(wire.reader.readexactly(len(OK)), 5) == OK
+        assert await asyncio.wait_for(wire.reader.readexactly(len(OK)), 60) == OK

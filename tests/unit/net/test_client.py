@@ -149,7 +149,7 @@ def test_chunks_arrive_before_the_answer_is_complete(driver: Driver) -> None:
     def handle(connection: Connection) -> None:
         connection.head()
         connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
-        assert seen.wait(10)
+        assert seen.wait(60)
         connection.send(b"4\r\nlast\r\n0\r\n\r\n")
 
     async def scenario(url: str) -> list[bytes]:
@@ -183,7 +183,7 @@ def test_leaving_a_body_unread_closes_the_connection(driver: Driver) -> None:
 
     with TcpServer(handle) as server:
         driver.run(scenario(server.url))
-        assert closed.wait(5)
+        assert closed.wait(60)
 
 
 def test_a_streamed_request_arrives_in_chunks(driver: Driver) -> None:
@@ -227,9 +227,7 @@ def test_a_slow_reader_slows_the_server_down(driver: Driver) -> None:
     async def scenario(url: str) -> None:
         async with driver.client() as client:
             reply = await client.request("GET", url)
-            for _ in range(100):
-                if stuck.is_set():
-                    break
+            while not stuck.is_set():
                 await pause()
             await reply.close()
 
@@ -279,7 +277,7 @@ def test_an_idle_connection_closed_by_the_server_is_replaced(driver: Driver) -> 
     async def scenario(url: str) -> None:
         async with driver.client(resend=False) as client:
             assert await text_of(client, url) == b"ok"
-            closed.wait(5)
+            closed.wait(60)
             if not driver.blocking:
                 await asyncio.sleep(0.05)  # lets the loop see the end of the connection
             assert await text_of(client, url) == b"ok"
@@ -415,13 +413,15 @@ def test_a_server_that_hangs_meets_the_timeout(driver: Driver, phase: str) -> No
 
     with TcpServer(handle) as server:
 
-        async def scenario() -> None:
+        async def scenario(timeout_s: float) -> str:
             async with driver.client() as client:
                 with pytest.raises(TimeoutReached) as caught:
-                    await text_of(client, server.url, timeout_s=0.1)
-                assert (caught.value.phase, caught.value.where) == (phase, server.url)
+                    await text_of(client, server.url, timeout_s=timeout_s)
+                assert caught.value.where == server.url
+                return caught.value.phase
 
-        driver.run(scenario())
+        # The server needs a moment for half of its answer.
+        assert any(driver.run(scenario(timeout_s)) == phase for timeout_s in (0.1, 1, 10))
 
 
 def test_a_server_that_does_not_read_meets_the_timeout(driver: Driver) -> None:
@@ -438,13 +438,13 @@ def test_a_server_that_does_not_read_meets_the_timeout(driver: Driver) -> None:
 
 
 def assert_set(event: threading.Event) -> None:
-    assert event.wait(10)
+    assert event.wait(60)
 
 
 def test_a_timeout_of_one_request_does_not_reach_the_next(driver: Driver) -> None:
     async def scenario(url: str) -> None:
         async with driver.client() as client:
-            assert await text_of(client, url, timeout_s=5) == b"ok"
+            assert await text_of(client, url, timeout_s=60) == b"ok"
             assert await text_of(client, url) == b"ok"
 
     with TcpServer(keeping_alive(OK)) as server:
@@ -495,11 +495,15 @@ def test_no_more_idle_connections_are_kept_than_allowed(driver: Driver) -> None:
             for _ in range(2):
                 await text_of(client, url)
 
-    # The body comes apart from its head, so that both requests are under way at once.
+    both = threading.Event()
+
+    # No body is sent before both requests are under way.
     def handle(connection: Connection) -> None:
         while connection.head():
             connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            threading.Event().wait(0.02)
+            if connection.number == 2:
+                both.set()
+            assert both.wait(60)
             connection.send(b"2\r\nok\r\n0\r\n\r\n")
 
     with TcpServer(handle) as server:
@@ -522,7 +526,7 @@ def test_a_cancelled_request_closes_its_connection() -> None:
     async def scenario(url: str) -> None:
         async with Client(aio.connector()) as client:
             task = asyncio.create_task(client.request("GET", url))
-            assert await asyncio.to_thread(asked.wait, 5)
+            assert await asyncio.to_thread(asked.wait, 60)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -530,7 +534,7 @@ def test_a_cancelled_request_closes_its_connection() -> None:
 
     with TcpServer(handle) as server:
         asyncio.run(scenario(server.url))
-        assert closed.wait(5)
+        assert closed.wait(60)
 
 
 def test_the_blocking_client_needs_neither_asyncio_nor_ssl() -> None:

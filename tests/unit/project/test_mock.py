@@ -15,6 +15,7 @@ import fnkit
 from fnkit.engine import Response
 from fnkit.errors import GraphError, MLRunInvalidArgumentError
 from fnkit.project import FlowGraph, ServingFunction
+from tests.fakes.patience import quickest
 
 ended: list[str] = []
 
@@ -187,14 +188,14 @@ def test_no_thread_is_left_and_none_is_started() -> None:
 def test_a_server_is_there_in_a_few_milliseconds() -> None:
     _server(Waits).close()
 
-    took = []
-    for _ in range(5):
+    def start_s() -> float:
         start = time.perf_counter()
         server = _server(Waits)
-        took.append(time.perf_counter() - start)
+        took = time.perf_counter() - start
         server.close()
+        return took
 
-    assert min(took) < 0.05
+    assert quickest(start_s, 0.05, tries=20) < 0.05
 
 
 def test_it_works_where_a_loop_is_running_already() -> None:

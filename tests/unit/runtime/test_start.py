@@ -67,8 +67,8 @@ def run(folder: Path, api: FakeRuntimeApi, **environ: str) -> subprocess.Popen[s
 def test_an_error_in_the_users_file_is_an_error_of_the_start(code: str, step: Step, kind: str, text: str, tmp_path: Path) -> None:
     with FakeRuntimeApi() as api:
         process = run(bundle(tmp_path / "b", code, step), api)
-        _, log = process.communicate(timeout=20)
-        found, document = api.init_errors.get(timeout=5)
+        _, log = process.communicate(timeout=60)
+        found, document = api.init_errors.get(timeout=60)
 
     assert found == kind
     assert text in str(document["errorMessage"])
@@ -80,8 +80,8 @@ def test_a_traceback_begins_with_the_users_code(tmp_path: Path) -> None:
     code = "class Step:\n    def __init__(self):\n        raise RuntimeError('no model')\n"
 
     with FakeRuntimeApi() as api:
-        run(bundle(tmp_path / "b", code, STEP), api).communicate(timeout=20)
-        _, document = api.init_errors.get(timeout=5)
+        run(bundle(tmp_path / "b", code, STEP), api).communicate(timeout=60)
+        _, document = api.init_errors.get(timeout=60)
 
     stack = document["stackTrace"]
     assert isinstance(stack, list)
@@ -94,8 +94,8 @@ def test_a_bundle_without_its_graph_says_so(tmp_path: Path) -> None:
     (folder / "graph.json").unlink()
 
     with FakeRuntimeApi() as api:
-        run(folder, api).communicate(timeout=20)
-        kind, document = api.init_errors.get(timeout=5)
+        run(folder, api).communicate(timeout=60)
+        kind, document = api.init_errors.get(timeout=60)
 
     assert kind == "ManifestError"
     assert "graph.json" in str(document["errorMessage"])
@@ -118,7 +118,7 @@ def test_the_bundle_comes_first_on_the_path_and_prints_go_out_at_once(tmp_path: 
         process = run(folder, api)
         assert api.call({}).json == str(folder)
         api.close()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
 
@@ -136,7 +136,7 @@ def test_a_step_sees_its_invocation_and_the_process_its_trace(tmp_path: Path) ->
         process = run(bundle(tmp_path / "b", code, STEP), api, AWS_LAMBDA_FUNCTION_NAME="graph-dev-graph")
         found = api.call({}, **{"Lambda-Runtime-Client-Context": client}).json
         api.close()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
     assert found == ["request-1", True, "graph-dev-graph", {"a": 1}, {"traceparent": "00-1"}, "Root=1-", "Root=1-"]
 
@@ -181,6 +181,6 @@ def test_two_hundred_streams_at_once_complete_in_one_environment_and_none_is_mix
         exchanges = [api.invoke({**event, "body": str(number)}) for number in range(200)]
         found = [exchange.wait(60).content for exchange in exchanges]
         api.close()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
     assert found == [b"a%d;b%d;" % (number, number) for number in range(200)]

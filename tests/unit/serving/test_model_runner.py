@@ -20,6 +20,7 @@ from fnkit.errors import GraphError, MLRunInvalidArgumentError, ModelRunnerError
 from fnkit.project.graph import FlowGraph
 from fnkit.project.mock import MockServer
 from fnkit.serving import LLModel, LLMPromptArtifact, Model, ModelArtifact, ModelRunnerSelector, ModelRunnerStep
+from tests.fakes.emulator_process import wait_until_gone
 from tests.fakes.web import Asked, web
 
 PROCESSES = ("process_pool", "dedicated_process")
@@ -181,7 +182,7 @@ def test_several_models_run_on_copies_and_answer_by_name(mechanism: str) -> None
 
 
 def test_models_in_threads_run_at_the_same_time() -> None:
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=60)
 
     class Meets(Model):
         def predict(self, body: object, **kwargs: object) -> object:
@@ -343,7 +344,7 @@ def test_processes_end_with_their_parent(tmp_path: Path) -> None:
         "print(graph.to_mock_server().test(body={}), flush=True)\n"
         "os._exit(0)\n"
     )
-    done = subprocess.run([sys.executable, "parent.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([sys.executable, "parent.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
 
     children = [
         int(pid) for pid in done.stdout.replace("{", "").replace("}", "").replace("'a':", "").replace("'b':", "").split(",")
@@ -354,14 +355,8 @@ def test_processes_end_with_their_parent(tmp_path: Path) -> None:
 
 
 def wait_for_end(pid: int) -> None:
-    """Wait until the process is gone, or fail after five seconds."""
-    deadline = threading.Event()
-    for _ in range(500):
-        status = Path(f"/proc/{pid}/stat")
-        if not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z":
-            return
-        deadline.wait(0.01)
-    raise AssertionError(f"process {pid} is still there")
+    """Wait until the process is gone."""
+    wait_until_gone([pid])
 
 
 def test_a_shared_model_is_loaded_once_for_all_its_proxies() -> None:

@@ -172,7 +172,7 @@ def test_a_model_that_loads_in_the_background_is_not_ready_before() -> None:
 
     class Slow(V2ModelServer):
         def load(self) -> None:
-            may_load.wait(5)
+            may_load.wait(60)
 
         def set_metric(self, name: str, value: float) -> None:
             loaded.set()
@@ -318,7 +318,7 @@ def test_a_parallel_run_merges_in_the_order_of_the_routes() -> None:
 
 
 def test_routes_of_a_parallel_run_are_under_way_at_the_same_time() -> None:
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=60)
 
     class Meet:
         def do(self, body: object) -> object:
@@ -390,7 +390,7 @@ def test_requests_to_a_router_run_at_the_same_time() -> None:
 
     async def use() -> list[object]:
         events = [Event(INPUTS, path="/v2/models/w", method="POST") for _ in range(8)]
-        return list(await asyncio.wait_for(asyncio.gather(*(flow.run(event) for event in events)), 5))
+        return list(await asyncio.wait_for(asyncio.gather(*(flow.run(event) for event in events)), 60))
 
     assert [outputs(answer) for answer in running(use)] == [[8]] * 8
 

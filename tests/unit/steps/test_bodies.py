@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from asyncio import gather
+from asyncio import Queue, gather, wait_for
 from asyncio import sleep as asyncio_sleep
 from importlib import import_module
 
@@ -165,24 +165,21 @@ def test_a_batch_keeps_a_list_per_key_and_sends_the_rest_at_the_end() -> None:
 
 
 def test_a_batch_is_sent_when_its_time_is_up() -> None:
-    flushed: list[object] = []
+    flushed: Queue[object] = Queue()
     flow = flow_of(
         ready("Batch", max_events=10, flush_after_seconds=0.01),
         Step("see", handler="see", after=("Batch",)),
-        namespace={"see": flushed.append},
+        namespace={"see": flushed.put_nowait},
     )
 
-    async def use() -> None:
+    async def use() -> object:
         await flow.process(Event(1))
-        for _ in range(500):
-            if flushed:
-                break
-            await asyncio_sleep(0.005)
+        first = await wait_for(flushed.get(), 60)
         await flow.close()
+        return first
 
-    running(use)
-
-    assert flushed == [[1]]
+    assert running(use) == [1]
+    assert flushed.empty()
 
 
 def test_state_is_kept_between_events() -> None:

@@ -45,6 +45,27 @@ def test_the_body_is_sent_as_json_with_the_events_identity() -> None:
     assert (sent["content-type"], sent["mlrun-event-id"], sent["mlrun-event-path"]) == ("application/json", "E1", "/x")
 
 
+def test_the_key_of_the_visit_and_the_trace_go_along_but_never_instead_of_what_the_user_says() -> None:
+    traced: dict[str, object] = {"headers": {"Traceparent": "00-1-2-01", "X-Amzn-Trace-Id": "Root=1", "Cookie": "secret"}}
+    with web(echo) as site:
+        call(site, 1, event=traced)
+        call(site, 1, event=traced, headers={"idempotency-key": "mine", "TRACEPARENT": "00-mine"})
+        call(site, None, event={**traced, "method": "GET"})
+
+    sent, own, get = (asked.headers for asked in site.asked)
+    assert (sent["idempotency-key"], sent["traceparent"], sent["x-amzn-trace-id"]) == ("E1/r/1", "00-1-2-01", "Root=1")
+    assert (own["idempotency-key"], own["traceparent"]) == ("mine", "00-mine")
+    assert (get["traceparent"], "idempotency-key" in get) == ("00-1-2-01", False)
+    assert "cookie" not in sent
+
+
+def test_each_element_of_a_batch_has_a_key_of_its_own() -> None:
+    with web(echo) as site:
+        call(site, [{"a": 1}, {"a": 2}], kind="BatchHttpRequests")
+
+    assert sorted(asked.headers["idempotency-key"] for asked in site.asked) == ["E1/r/1/0", "E1/r/1/1"]
+
+
 def test_a_get_has_no_body_and_the_events_method_is_taken_over() -> None:
     with web(echo) as site:
         result = call(site, {"a": 1}, event={"method": "GET"})
@@ -133,7 +154,7 @@ def test_a_late_answer_is_an_error() -> None:
     given_up = threading.Event()
 
     def late(_: Asked) -> tuple[int, object]:
-        given_up.wait(5)
+        given_up.wait(60)
         return 200, "{}"
 
     with web(late) as site:
@@ -165,7 +186,7 @@ def test_no_more_calls_than_allowed_are_in_flight() -> None:
             now += 1
             most = max(most, now)
             changed.notify_all()
-            changed.wait_for(lambda: most >= 3, 5)
+            changed.wait_for(lambda: most >= 3, 60)
             now -= 1
         return 200, asked.json()
 
