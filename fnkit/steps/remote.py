@@ -91,11 +91,12 @@ class RemoteStep:
     """Call a service with the body and go on with its answer.
 
     *url*: an address, or the name of a function of the project. *subpath* is appended; `"$path"` there stands for the event's path.
-    *method*: default the event's, or POST; a GET has no body. Bodies other than text and bytes are sent as JSON. *headers* are sent along,
-    as are `MLRUN-EVENT-ID` and, unless it is `/`, `MLRUN-EVENT-PATH`. *url_expression* (which sees `event`, `endpoint` and `context`),
-    *body_expression* and *headers_expression* are expressions over the body, called `event`, as `"event['city']"`.
-    *return_json*: the answer is JSON, otherwise bytes. *max_in_flight* (8) calls run at a time; *retries* and *backoff_factor* tell how
-    often and after which pauses (`backoff_factor * 2**n` seconds) a failed call is repeated; *timeout* limits one attempt, in seconds.
+    *method*: default the event's, or POST; a GET has no body. Bodies other than text and bytes are sent as JSON. *headers* are sent
+    along, as are `MLRUN-EVENT-ID`, `Idempotency-Key` (the same at each attempt), the event's trace and, unless it is `/`,
+    `MLRUN-EVENT-PATH`. *url_expression* (which sees `event`, `endpoint` and `context`), *body_expression* and *headers_expression* are
+    expressions over the body, called `event`, as `"event['city']"`. *return_json*: the answer is JSON, otherwise bytes. *max_in_flight*
+    (8) calls run at a time; *retries* and *backoff_factor* tell how often and after which pauses (`backoff_factor * 2**n` seconds) a
+    failed call is repeated; *timeout* limits one attempt, in seconds.
 
     Errors: RuntimeError for a status of 500 and more after all attempts, ValueError for any other status that is not 2xx.
     """
@@ -208,13 +209,20 @@ class BatchHttpRequests:
         elements = read_path(event.body, self._input_path)
         if not isinstance(elements, list | tuple):
             raise TypeError(f"BatchHttpRequests needs a list, not {type(elements).__name__}")
-        answers = await _all([self._one.do_event(event.copy(element)) for element in elements])
+        answers = await _all([self._one.do_event(_part(event, number, element)) for number, element in enumerate(elements)])
         event.body = write_path(event.body, self._result_path, [answer.body for answer in answers])
         return event
 
     async def close(self) -> None:
         """Close the connections."""
         await self._one.close()
+
+
+def _part(event: Event, number: int, element: object) -> Event:
+    """Return the event of one element, with a key of its own."""
+    one = event.copy(element)
+    one.visit = f"{event.idempotency_key}/{number}"
+    return one
 
 
 async def _all(calls: list[Awaitable[Event]]) -> list[Event]:

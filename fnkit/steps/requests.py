@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EVENT_ID, EVENT_PATH = "MLRUN-EVENT-ID", "MLRUN-EVENT-PATH"
 EVENT_PATH_WORD = "$path"
+IDEMPOTENCY_KEY = "Idempotency-Key"
+_TRACES = ("traceparent", "tracestate", "x-amzn-trace-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class RequestPlan:
         if self.headers_expression:
             headers.update(_header_dict(self._functions["headers"](body)))
         content = b"" if method == "GET" else self._content(body, headers)
+        _add_context(headers, event, acts=method != "GET")
         return Request(method, self._address(event, body), headers, content)
 
     def _content(self, body: object, headers: dict[str, str]) -> bytes:
@@ -90,6 +93,15 @@ class RequestPlan:
         if not self.url or "://" in self.url or self.context is None:
             return self.url
         return self.context.get_remote_endpoint(self.url)
+
+
+def _add_context(headers: dict[str, str], event: Event, *, acts: bool) -> None:
+    """Add the event's trace to *headers* and, where the request *acts*, the key of this visit; what the user has said stays."""
+    said = {name.lower() for name in headers}
+    headers.update((name, value) for name in _TRACES if name not in said and (value := event.header(name)))
+    key = event.idempotency_key
+    if acts and IDEMPOTENCY_KEY.lower() not in said and key.isascii() and key.isprintable():
+        headers[IDEMPOTENCY_KEY] = key
 
 
 def _header_dict(value: object) -> dict[str, str]:
