@@ -102,6 +102,11 @@ class Aws:
         attributes = self._call("sqs", "get_queue_attributes", QueueUrl=found["QueueUrl"], AttributeNames=["All"])["Attributes"]
         return {str(key): str(value) for key, value in attributes.items()}
 
+    def queue_tags(self, name: str) -> Mapping[str, str]:
+        """Return the tags of the SQS queue *name*."""
+        url = self._call("sqs", "get_queue_url", QueueName=name)["QueueUrl"]
+        return self._call("sqs", "list_queue_tags", QueueUrl=url).get("Tags") or {}
+
     def mappings(self, name: str) -> tuple[RemoteMapping, ...]:
         """Return the event source mappings of all versions of the function *name*."""
         found = []

@@ -45,6 +45,10 @@ class Reader(Protocol):
         """Return the attributes of the SQS queue *name*, None if there is none."""
         ...
 
+    def queue_tags(self, name: str) -> Mapping[str, str]:
+        """Return the tags of the SQS queue *name*, which is there."""
+        ...
+
     def mappings(self, name: str) -> tuple[RemoteMapping, ...]:
         """Return the event source mappings of the function *name*, whichever version they call."""
         ...

@@ -47,11 +47,13 @@ def prepare(build: Build, cloud: Reader, wishes: Wishes) -> Prepared:
 def read(wanted: Wanted, cloud: Reader) -> RemoteState:
     """Return what is there of *wanted*."""
     found = {function.name: cloud.function(function.name) for function in wanted.functions}
+    queues = {queue.name: there for queue in wanted.queues if (there := cloud.queue(queue.name)) is not None}
     return RemoteState(
         role=cloud.role(wanted.role.name) if wanted.role else None,
         functions={name: there for name, there in found.items() if there is not None},
         bucket=bool(wanted.bucket) and cloud.has_bucket(wanted.bucket),
-        queues={queue.name: there for queue in wanted.queues if (there := cloud.queue(queue.name)) is not None},
+        queues=queues,
+        queue_tags={name: cloud.queue_tags(name) for name in queues},
         mappings={name: mappings for name in found if found[name] is not None and (mappings := cloud.mappings(name))},
     )
 

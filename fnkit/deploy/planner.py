@@ -36,6 +36,7 @@ from fnkit.deploy.state import Configuration, InvokeMode, RemoteFunction, Remote
 from fnkit.errors import DeployError
 
 VERSIONS = "FNKIT_VERSIONS"
+_STACK = "aws:cloudformation:stack-name"  # a tag that CloudFormation gives to what it makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,16 @@ def environment_of(function: WantedFunction, versions: Mapping[str, str]) -> dic
 
 
 def _refuse_strangers(wanted: Wanted, remote: RemoteState) -> None:
-    strangers = [name for name, there in sorted(remote.functions.items()) if not _ours(wanted, there.tags)]
-    if wanted.role and remote.role and not _ours(wanted, remote.role.tags):
-        strangers.append(wanted.role.name)
+    found = {name: there.tags for name, there in sorted(remote.functions.items())} | dict(remote.queue_tags)
+    if wanted.role and remote.role:
+        found[wanted.role.name] = remote.role.tags
+    strangers = [name for name, tags in found.items() if not _ours(wanted, tags)]
+    stacks = {tags[_STACK] for tags in found.values() if _STACK in tags}
+    if stacks:
+        raise DeployError(
+            f"stage {wanted.stage} of {wanted.graph} belongs to the CloudFormation stack {', '.join(sorted(stacks))}",
+            hint="update the stack (fnkit build --target cloudformation), or choose another --stage",
+        )
     if strangers:
         raise DeployError(
             f"not made by this deployment, though it has the name: {', '.join(strangers)}",

@@ -172,12 +172,13 @@ class RemoteRole:
 
 @dataclass(frozen=True, slots=True)
 class RemoteState:
-    """All that is there of what shall be there: *queues* with their attributes, *mappings* by the Lambda name of their function."""
+    """What is there: *queues* with their attributes and *queue_tags*, *mappings* by the Lambda name of their function."""
 
     role: RemoteRole | None = None
     functions: Mapping[str, RemoteFunction] = field(default_factory=dict)
     bucket: bool = False
     queues: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    queue_tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     mappings: Mapping[str, tuple[RemoteMapping, ...]] = field(default_factory=dict)
 
 

@@ -33,6 +33,7 @@ class InMemoryCloud:
         self.functions: dict[str, RemoteFunction] = {}
         self.buckets: set[str] = set()
         self.queues: dict[str, Mapping[str, str]] = {}
+        self.tags_of_queues: dict[str, Mapping[str, str]] = {}
         self.sources: dict[str, tuple[RemoteMapping, ...]] = {}
         self.sent: list[str] = []
         self.changes: list[str] = []
@@ -54,6 +55,9 @@ class InMemoryCloud:
 
     def queue(self, name: str) -> Mapping[str, str] | None:
         return self.queues.get(name)
+
+    def queue_tags(self, name: str) -> Mapping[str, str]:
+        return self.tags_of_queues[name]
 
     def mappings(self, name: str) -> tuple[RemoteMapping, ...]:
         return self.sources.get(name, ())
@@ -111,6 +115,7 @@ class InMemoryCloud:
         assert exists == (name in self.queues)
         self._change(f"queue {name}")
         self.queues[name] = attributes
+        self.tags_of_queues.setdefault(name, tags)
 
     def put_mapping(self, mapping: WantedMapping, version: str, *, uuid: str) -> None:
         assert version in {item.number for item in self.functions[mapping.name].versions}

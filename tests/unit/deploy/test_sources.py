@@ -16,7 +16,7 @@ from fnkit.bundle import Build
 from fnkit.deploy import Prepared, Reports, Wishes, carry_out, prepare
 from fnkit.deploy.sources import find_secrets, find_warnings
 from fnkit.deploy.state import Account
-from fnkit.errors import ProblemsError, UsageError
+from fnkit.errors import DeployError, ProblemsError, UsageError
 from fnkit.functions import place
 from fnkit.manifest import Flow, Function, Manifest, Step
 from tests.fakes.builds import fake_build
@@ -429,6 +429,25 @@ def test_a_kinesis_stream_has_retries_and_a_place_for_what_fails(tmp_path: Path)
 def test_a_queue_that_cannot_wake_a_function_on_aws_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProblemsError, match=r"queue 'jobs' \(v3io\) cannot wake function 'keeper' on AWS"):
         ready(tmp_path, InMemoryCloud(), queue("jobs", path="v3io:///projects/orders"))
+
+
+def test_a_queue_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
+    cloud = InMemoryCloud()
+    cloud.queues["orders-dev-jobs"] = {}
+    cloud.tags_of_queues["orders-dev-jobs"] = {"team": "billing"}
+
+    with pytest.raises(DeployError, match="not made by this deployment, though it has the name: orders-dev-jobs"):
+        ready(tmp_path, cloud, queue("jobs"))
+
+
+def test_what_a_stack_made_is_left_to_the_stack(tmp_path: Path) -> None:
+    cloud = InMemoryCloud()
+    deploy(tmp_path, cloud, queue("jobs"))
+    made = cloud.functions["orders-dev-keeper"]
+    cloud.functions["orders-dev-keeper"] = replace(made, tags={**made.tags, "aws:cloudformation:stack-name": "orders-dev"})
+
+    with pytest.raises(DeployError, match="stage dev of orders belongs to the CloudFormation stack orders-dev"):
+        ready(tmp_path, cloud, queue("jobs"))
 
 
 def test_one_queue_for_two_functions_is_refused(tmp_path: Path) -> None:
