@@ -3,7 +3,7 @@
 A folder holds the unpacked bundle, a Dockerfile and a `.dockerignore`; the zips, `graph.json` and `bundles.json` lie beside them, so that
 the emulator runs what the images are made of. The entry function calls the others over HTTP (`fnkit.functions.http_invoker`).
 
-Refused are graphs with functions behind a queue: nothing here would wake them.
+Refused are graphs with functions behind a queue: nothing here would wake them. (`fnkit.deploy.knative` has sources for Kafka.)
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from fnkit.bundle.build import choose_python, place_manifest
 from fnkit.deploy.container_names import find_clashes, service_name
 from fnkit.deploy.export import Exported, Exporter, Order
 from fnkit.errors import ProblemsError, UsageError
-from fnkit.functions.queues.spec import read_spec
+from fnkit.functions.queues.readers import find_mappings
+from fnkit.functions.queues.spec import QueueSpec, read_spec
 from fnkit.manifest import Flow
 from fnkit.project import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fnkit.bundle import Build, Bundle
     from fnkit.manifest import Function, Manifest
@@ -41,6 +42,10 @@ SERVER = ("gunicorn>=25.1,<28", "uvicorn>=0.34,<1", "uvicorn-worker>=0.3,<1", "h
 APPLICATION = "fnkit.runtime.asgi:application"
 DEFAULT_IMAGE = "{name}:{tag}"
 TAKES = frozenset({"placement", "python", "platform", "refresh", "image", "registry"})
+
+
+def _nothing_wakes(_spec: QueueSpec) -> str:
+    return "a container has no event source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,31 +140,32 @@ def check_image(order: Order, services: tuple[str, ...]) -> None:
 # ---- the whole graph
 
 
-def write_containers(order: Order) -> tuple[Build, tuple[Container, ...]]:
+def write_containers(order: Order, woken: Callable[[QueueSpec], str] = _nothing_wakes) -> tuple[Build, tuple[Container, ...]]:
     """Build the bundles of *order* and a build context for each, the entry function's first.
 
-    Raises `ProblemsError` for a graph that containers cannot run, besides what building raises.
+    *woken* says why a queue cannot wake a function, "" where it can. Raises `ProblemsError` for a graph that containers cannot run, besides
+    what building raises.
     """
-    built = _build(order)
+    built = _build(order, woken)
     bundles = sorted(built.bundles, key=lambda bundle: bundle.function.kind != "entry")
     return built, tuple(_write(order, built.manifest, bundle) for bundle in bundles)
 
 
-def _build(order: Order) -> Build:
+def _build(order: Order, woken: Callable[[QueueSpec], str]) -> Build:
     """Return the bundles of *order*; a graph that does not fit is refused before anything is written."""
     if is_build_folder(Path(order.target)):
         built = read_bundles(Path(order.target))
-        _check(order, built.manifest)
+        _check(order, built.manifest, woken)
         return built
     loaded = load(order.target)
     python = choose_python(order.build.python or loaded.settings.python)
-    _check(order, place_manifest(loaded, order.build.placement, python))
+    _check(order, place_manifest(loaded, order.build.placement, python), woken)
     return build(loaded, order.out, options=replace(order.build, for_cloud=True), report=order.report)
 
 
-def _check(order: Order, manifest: Manifest) -> None:
+def _check(order: Order, manifest: Manifest, woken: Callable[[QueueSpec], str]) -> None:
     services = _services(manifest)
-    problems = (*find_problems(manifest), *find_clashes(services))
+    problems = (*find_problems(manifest, woken), *find_clashes(services))
     if problems:
         raise ProblemsError(f"{manifest.name!r} as containers", problems)
     check_image(order, tuple(service for _, service in services))
@@ -202,21 +208,19 @@ def registry_warnings(order: Order) -> tuple[str, ...]:
     return () if has_registry(order) else (said,)
 
 
-def find_problems(manifest: Manifest) -> Iterator[str]:
-    """Yield a sentence for each queue of a graph that would be written to, or read, by nobody where functions are containers."""
-    if not isinstance(manifest.spec, Flow):
-        return
-    for step in manifest.spec.steps:
-        if step.kind != "queue":
-            continue
-        behind = [other.name for other in manifest.spec.steps if step.name in other.after]
-        spec, _ = read_spec(step.name, step.args)
-        if behind:
-            yield (
-                f"step {step.name!r}: a container has no event source, so nothing would wake {', '.join(behind)} behind this queue; "
-                "deploy the graph to AWS, or take the queue out"
-            )
-        elif spec is not None and spec.kind in ("local", "dummy"):
+def find_problems(manifest: Manifest, woken: Callable[[QueueSpec], str] = _nothing_wakes) -> Iterator[str]:
+    """Yield a sentence for each queue of a graph that would be written to, or read, by nobody where functions are containers.
+
+    *woken* says why a queue cannot wake a function, "" where it can.
+    """
+    readers: dict[str, list[str]] = {}
+    for mapping in find_mappings(manifest):
+        readers.setdefault(mapping.spec.name, []).append(mapping.function)
+        if why := woken(mapping.spec):
+            yield f"step {mapping.spec.name!r}: {why}, so nothing would wake function {mapping.function!r} behind this queue"
+    for step in manifest.spec.steps if isinstance(manifest.spec, Flow) else ():
+        spec = read_spec(step.name, step.args)[0] if step.kind == "queue" and step.name not in readers else None
+        if spec is not None and spec.kind in ("local", "dummy"):
             yield (
                 f"step {step.name!r}: a queue of kind {spec.kind!r} is one of the emulator, or made on AWS; "
                 "name a broker: path='kafka://broker:9092/topic'"

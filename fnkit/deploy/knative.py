@@ -1,6 +1,7 @@
 """Export a graph to Knative: the containers of its functions, and a Service for each.
 
 Source of the rules: the documentation and the CRDs of `serving.knative.dev/v1`. Only the entry function is visible outside of the cluster.
+Kafka topics that wake functions become sources (`knative_sources`).
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from fnkit.deploy.container import (
 )
 from fnkit.deploy.container_names import NAME_LIMIT
 from fnkit.deploy.export import Exported, Exporter, Order
+from fnkit.deploy.knative_sources import source_documents, why_not_woken
 from fnkit.errors import ProblemsError, UsageError
 from fnkit.runtime.asgi_paths import LIVE_PATH, READY_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from fnkit.manifest import Function
 
@@ -143,7 +146,7 @@ def export_order(order: Order) -> Exported:
         raise UsageError(
             f"{namespace!r} is no name of a namespace", where="--namespace", hint="lower case letters, digits, hyphens"
         )
-    built, containers = write_containers(order)
+    built, containers = write_containers(order, why_not_woken)
     urls = service_urls(containers, f"http://{{service}}.{namespace or '{namespace}'}.svc.cluster.local")
     served = [_served(found, environment(found, urls), least) for found in containers]
     if problems := tuple(find_refusals(served)):
@@ -153,6 +156,9 @@ def export_order(order: Order) -> Exported:
         path = found.folder / "service.yaml"
         path.write_text(yaml.safe_dump(service_document(one, namespace), sort_keys=False, width=110), "utf-8")
         paths.append(path)
+    paths += _write_sources(
+        order, source_documents(built.manifest, {found.function.name: found.name for found in containers}, namespace)
+    )
     apply = "kubectl apply " + " ".join(f"-f {quote(str(path))}" for path in paths)
     return Exported(
         built.manifest.name,
@@ -163,6 +169,16 @@ def export_order(order: Order) -> Exported:
         (*image_commands(order, containers), apply),
         (*built.warnings, *registry_warnings(order), *find_warnings(served)),
     )
+
+
+def _write_sources(order: Order, documents: Sequence[Document]) -> list[Path]:
+    """Write what wakes functions of the graph, if there is anything."""
+    path = order.out / "sources.yaml"
+    path.unlink(missing_ok=True)
+    if not documents:
+        return []
+    path.write_text(yaml.safe_dump_all(documents, sort_keys=False, width=110), "utf-8")
+    return [path]
 
 
 def _least(text: str) -> int:

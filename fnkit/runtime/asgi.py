@@ -7,8 +7,9 @@ Started in the folder of an unpacked bundle::
 `PORT` is gunicorn's own variable. `FNKIT_BUNDLE` names another folder; `FNKIT_CONCURRENCY` says how many requests each worker process
 handles at a time, the others wait; `FNKIT_MAX_BODY_MB` how large the body of one may be; `FNKIT_TIMEOUT_S` how long an answer may take.
 
-Every path belongs to the graph but those below `/_fnkit/`: `live` and `ready` for probes, and `steps`, by which the functions of a graph
-call each other. `/healthz`, `/livez` and `/readyz` are answered here only to a kubelet, which says who it is.
+Every path belongs to the graph but those below `/_fnkit/`: `live` and `ready` for probes, `steps`, by which the functions of a graph
+call each other, and `events`, to which a KafkaSource posts messages; the last two are not the entry function's. `/healthz`, `/livez` and
+`/readyz` are answered here only to a kubelet, which says who it is.
 
 A function whose steps need an event loop runs on that of the server; any other one in threads beside it, so that probes are answered
 and a client's leaving is noticed while a step computes.
@@ -39,8 +40,9 @@ from fnkit.runtime.asgi_messages import (
     read_event,
     respond,
 )
-from fnkit.runtime.asgi_paths import KUBELET_PATHS, LIVE_PATH, OWN_PATHS, READY_PATH, STEPS_PATH
+from fnkit.runtime.asgi_paths import EVENTS_PATH, KUBELET_PATHS, LIVE_PATH, OWN_PATHS, READY_PATH, STEPS_PATH
 from fnkit.runtime.asgi_threads import Threads
+from fnkit.runtime.cloud_events import is_cloud_event, kafka_batch
 from fnkit.runtime.invocation import JSON, Failure, Whole
 from fnkit.runtime.loading import Bundle, failure_at_start, load_application
 from fnkit.runtime.logs import Log
@@ -100,12 +102,12 @@ def _number(environ: Mapping[str, str], name: str, default: float) -> float:
 
 
 class Host:
-    """The ASGI application around one loaded function. *answers_steps*: other functions may call its steps."""
+    """The ASGI application around one loaded function. *internal*: functions of its graph, and queues, may call it."""
 
-    def __init__(self, application: Application, limits: Limits, *, answers_steps: bool) -> None:
+    def __init__(self, application: Application, limits: Limits, *, internal: bool) -> None:
         self._application = application
         self._limits = limits
-        self._answers_steps = answers_steps
+        self._internal = internal
         self._threads = None if application.needs_loop else Threads()
         self._places = asyncio.Semaphore(limits.concurrency)
         self._waiting = 0
@@ -145,8 +147,11 @@ class Host:
             await self._run(scope, receive, send, self._of_graph)
 
     async def _own(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if path == STEPS_PATH and scope["method"] == "POST" and self._answers_steps:
+        called = scope["method"] == "POST" and self._internal
+        if called and path == STEPS_PATH:
             await self._run(scope, receive, send, self._of_step)
+        elif called and path == EVENTS_PATH and self._application.runs_graph:
+            await self._run(scope, receive, send, self._of_event)
         elif path in (LIVE_PATH, READY_PATH, *KUBELET_PATHS):
             ready = self._ready or path in (LIVE_PATH, "/livez")
             await respond(send, *((200, "ok") if ready else (503, "the server is about to end")))
@@ -165,6 +170,18 @@ class Host:
             if not body.startswith(_CALL):
                 return WireResponse(400, _PLAIN, b"not a call of a step")
             return _wire(await self._application.answer(invocation))
+
+        return work
+
+    def _of_event(self, scope: Scope, body: bytes) -> Work:
+        headers = scope["headers"]
+        invocation = new_invocation(scope, kafka_batch(headers, body), self._limits.timeout_s)
+
+        async def work() -> WireResponse:
+            if not is_cloud_event(headers):
+                return WireResponse(400, _PLAIN, b"not a CloudEvent in binary mode")
+            await self._application.answer(invocation)  # a message that fails is a `Failure`: it comes again
+            return WireResponse(200, (), b"")
 
         return work
 
@@ -273,7 +290,7 @@ def load(environ: Mapping[str, str]) -> Host:
     known = {"AWS_LAMBDA_FUNCTION_NAME": function.name, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb)}
     limits = Limits.of(function, environ)
     application = load_application(root, {**known, **environ}, Log(environ))
-    return Host(application, limits, answers_steps=function.kind != "entry")
+    return Host(application, limits, internal=function.kind != "entry")
 
 
 def _load_or_leave() -> Host:

@@ -6,6 +6,7 @@ from fnkit.functions.http_invoker import STEPS_PATH
 
 OWN_PATHS = "/_fnkit/"
 LIVE_PATH, READY_PATH = f"{OWN_PATHS}live", f"{OWN_PATHS}ready"
+EVENTS_PATH = f"{OWN_PATHS}events"  # messages of a queue, as Knative's sources post them
 KUBELET_PATHS = ("/healthz", "/livez", "/readyz")  # answered only to a kubelet, which says who it is
 
-__all__ = ["KUBELET_PATHS", "LIVE_PATH", "OWN_PATHS", "READY_PATH", "STEPS_PATH"]
+__all__ = ["EVENTS_PATH", "KUBELET_PATHS", "LIVE_PATH", "OWN_PATHS", "READY_PATH", "STEPS_PATH"]

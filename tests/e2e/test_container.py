@@ -18,8 +18,11 @@ import pytest
 import requests
 import yaml
 
+from fnkit.bundle import Options
+from fnkit.deploy import container as docker
+from fnkit.deploy import knative
 from fnkit.deploy.container import export_order
-from fnkit.deploy.export import Order
+from fnkit.deploy.export import Exporter, Order
 from fnkit.manifest import Flow, Function, Manifest, Step
 from fnkit.project.loaded import Loaded
 from tests.fakes.containers import PATIENCE_S, container, containers, read_dockerfile, start, wait_until
@@ -70,21 +73,27 @@ class Pid:
         return {"pid": os.getpid()}
 
 
+class Double:
+    def do(self, body):
+        print("doubled", 2 * int(body), flush=True)
+
+
 class Broken:
     def __init__(self):
         raise ValueError("no such model")
 '''
 
 
-def export(tmp_path: Path, *steps: Step, placement: str = "fused") -> dict[str, Path]:
+def export(tmp_path: Path, *steps: Step, placement: str = "fused", exporter: Exporter = docker.EXPORTER) -> dict[str, Path]:
     """Write the containers of a graph of *steps*; return their folders by function."""
     project = tmp_path / "project"
     project.mkdir()
     (project / "steps.py").write_text(STEPS)
-    manifest = Manifest("graph", Flow(steps), functions=(Function("graph", "entry", module="steps"),), streaming=True)
+    children = {step.function: Function(step.function, "child", module="steps") for step in steps if step.function}
+    functions = (Function("graph", "entry", module="steps"), *children.values())
+    manifest = Manifest("graph", Flow(steps), functions=functions, streaming=True)
     (tmp_path / "loaded.json").write_text(Loaded(manifest, project).to_json())
-    order = Order(str(tmp_path / "loaded.json"), tmp_path / "out")
-    exported = export_order(Order(order.target, order.out, type(order.build)(placement=placement)))
+    exported = exporter.export(Order(str(tmp_path / "loaded.json"), tmp_path / "out", Options(placement)))
     return {function: Path(folder) for function, _, folder in exported.rows}
 
 
@@ -189,6 +198,31 @@ def test_the_bundle_can_be_served_without_the_container(tmp_path: Path) -> None:
         finally:
             process.terminate()
             assert process.wait(PATIENCE_S) == 0
+
+
+def test_a_function_behind_a_topic_takes_what_a_kafka_source_posts(tmp_path: Path) -> None:
+    steps = (
+        Step("pid", target="steps:Pid"),
+        Step("out", kind="queue", args={"path": "kafka://broker:9092/out"}, after=("pid",)),
+        Step("double", target="steps:Double", after=("out",), function="child"),
+    )
+    folder = export(tmp_path, *steps, exporter=knative.EXPORTER)["child"]
+    headers = {
+        "ce-id": "partition:0/offset:1",
+        "ce-subject": "partition:0#1",
+        "ce-source": "/source#out",
+        "ce-specversion": "1.0",
+    }
+
+    with container(folder, tmp_path / "log") as running:
+        url = f"{running.url}/_fnkit/events"
+        taken = requests.post(
+            url, data=b'{"full_event_wrapper": true, "body": 21, "id": "e"}', headers=headers, timeout=PATIENCE_S
+        )
+        failed = requests.post(url, data=b"[", headers=headers, timeout=PATIENCE_S)
+        running.wait_for_line("doubled 42")
+
+    assert (taken.status_code, failed.status_code) == (200, 500)
 
 
 # ---- the graphs of examples/kserve, as a cluster would run them

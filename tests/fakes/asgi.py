@@ -93,6 +93,10 @@ class FakeTopology:
     async def __call__(self, event: Any) -> WireResponse:
         return await self._answer(event)
 
+    async def process(self, event: Any) -> None:
+        """Run the event of a queue."""
+        await self._answer(event)
+
     async def close(self) -> None:
         self.closed = True
 
@@ -113,13 +117,17 @@ def host(
     needs_loop: bool = False,
     limits: Limits | None = None,
     steps: StepCalls | None = None,
+    internal: bool = False,
 ) -> Host:
-    """Return a host around a function: its graph answers with *answer* (None: it has none), others may call *steps* of it."""
+    """Return a host around a function: its graph answers with *answer* (None: it has none), others may call *steps* of it.
+
+    Queues may wake it if it is *internal*.
+    """
     topology = None if answer is None else FakeTopology(answer, needs_loop=needs_loop)
     log = Log({})
     none = StepCalls(_no_step, (), log)
     application = Application(topology, steps or none, needs_loop=needs_loop, log=log, environ={})
-    return Host(application, limits or Limits(), answers_steps=steps is not None)
+    return Host(application, limits or Limits(), internal=internal or steps is not None)
 
 
 def _no_step(name: str) -> Any:

@@ -184,23 +184,58 @@ def test_a_longer_answer_than_knative_takes_by_default_is_a_warning(tmp_path: Pa
     assert any("timeoutSeconds 900 is above 600" in warning for warning in exported.warnings)
 
 
-@pytest.mark.parametrize("exporter", [container.EXPORTER, knative.EXPORTER], ids=["container", "knative"])
-def test_what_no_container_can_do_is_said_at_once_and_nothing_is_written(exporter: Exporter, tmp_path: Path) -> None:
-    steps = (
+def behind(path: str, **args: object) -> tuple[Step, ...]:
+    """Return a graph with a function behind a queue."""
+    return (
         Step("ticks", target="steps:Ticks"),
-        Step("out", kind="queue", args={"path": "kafka://broker:9092/out"}, after=("ticks",)),
+        Step("out", kind="queue", args={"path": path, **args}, after=("ticks",)),
         Step("shout", target="steps:Shout", after=("out",), function="child"),
-        Step("end", kind="queue", args={"path": "here"}, after=("shout",)),
     )
 
+
+def test_what_no_container_can_do_is_said_at_once_and_nothing_is_written(tmp_path: Path) -> None:
+    steps = (*behind("kafka://broker:9092/out"), Step("end", kind="queue", args={"path": "here"}, after=("shout",)))
+
     with pytest.raises(ProblemsError) as caught:
-        export(exporter, tmp_path, *steps)
+        export(container.EXPORTER, tmp_path, *steps)
 
     text = str(caught.value)
-    assert "step 'out': a container has no event source, so nothing would wake shout behind this queue" in text
+    assert "step 'out': a container has no event source, so nothing would wake function 'child' behind this queue" in text
     assert "step 'end': a queue of kind 'local'" in text
     assert caught.value.exit_code == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (behind("sqs://orders"), "Knative reads no queue of kind 'sqs' for a function"),
+        (behind("orders"), "Knative reads no queue of kind 'local' for a function"),
+        (behind("kafka://broker:9092/out", credentials="KAFKA_LOGIN"), "a KafkaSource takes credentials from Secrets"),
+    ],
+)
+def test_a_queue_that_knative_does_not_read_is_refused(steps: tuple[Step, ...], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ProblemsError, match=said):
+        export(knative.EXPORTER, tmp_path, *steps)
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_kafka_topic_wakes_its_function_by_a_source(tmp_path: Path) -> None:
+    exported = export(knative.EXPORTER, tmp_path, *behind("kafka://a:9092,b:9092/out"), namespace="models")
+
+    (source,) = yaml.safe_load_all((tmp_path / "out" / "sources.yaml").read_text())
+    assert (source["apiVersion"], source["kind"]) == ("sources.knative.dev/v1beta1", "KafkaSource")
+    assert source["metadata"] == {"name": "graph-child-out", "namespace": "models"}
+    spec = source["spec"]
+    assert (spec["bootstrapServers"], spec["topics"], spec["ordering"]) == (["a:9092", "b:9092"], ["out"], "ordered")
+    assert spec["consumerGroup"] == "graph-child"
+    assert spec["sink"] == {
+        "ref": {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": "graph-child"},
+        "uri": "/_fnkit/events",
+    }
+    assert spec["delivery"]["retry"] == 1000
+    assert exported.commands[-1].endswith(f"-f {tmp_path}/out/sources.yaml")
 
 
 def test_a_queue_that_somebody_else_reads_may_be_written_to(tmp_path: Path) -> None:

@@ -421,6 +421,78 @@ def test_the_trace_of_a_caller_goes_on() -> None:
     run(scenario())
 
 
+KAFKA = {
+    "ce-specversion": "1.0",
+    "ce-type": "dev.knative.kafka.event",
+    "ce-source": "/apis/v1/namespaces/models/kafkasources/orders#topic",
+    "ce-id": "partition:3/offset:167",
+    "ce-subject": "partition:3#167",
+    "ce-time": "2022-03-31T22:19:36.499Z",
+    "ce-key": "caf%C3%A9",
+    "ce-kafkaheaderlang": "en",
+    "traceparent": "00-1-2-01",
+}
+
+
+@pytest.mark.parametrize("needs_loop", [False, True], ids=["threads", "loop"])
+def test_a_message_that_a_kafka_source_posts_is_an_event_of_the_queue(needs_loop: bool) -> None:
+    found: list[Event] = []
+
+    async def answer(event: Event) -> WireResponse:
+        found.append(event)
+        return text("")
+
+    async def scenario() -> None:
+        app = host(answer, needs_loop=needs_loop, internal=True)
+        done = await Exchange(app, b"\x00value", path="/_fnkit/events", headers=KAFKA).finished()
+
+        assert (done.status, done.body) == (200, b"")
+
+    run(scenario())
+    (event,) = found
+    assert (event.body, event.key, event.offset, event.time) == (b"\x00value", "café", 167, 1648765176499)
+    assert (event.id, repr(event.trigger)) == ("topic-3@167", "Trigger(kind='kafka', name='topic')")
+    assert (event.headers["lang"], event.headers["traceparent"]) == ("en", "00-1-2-01")
+
+
+def test_a_message_that_is_a_cloud_event_itself_is_taken_too() -> None:
+    found: list[Event] = []
+
+    async def answer(event: Event) -> WireResponse:
+        found.append(event)
+        return text("")
+
+    async def scenario() -> None:
+        headers = {"ce-id": "order-1", "ce-type": "order.made", "ce-source": "/shop"}
+        app = host(answer, internal=True)
+
+        assert (await Exchange(app, b"x", path="/_fnkit/events", headers=headers).finished()).status == 200
+
+    run(scenario())
+    assert (found[0].body, found[0].offset) == (b"x", "order-1")
+
+
+def test_a_message_that_fails_is_asked_for_again(capsys: pytest.CaptureFixture[str]) -> None:
+    async def answer(_: Event) -> WireResponse:
+        raise ValueError("not now")
+
+    async def scenario() -> None:
+        app = host(answer, internal=True)
+
+        assert (await Exchange(app, b"x", path="/_fnkit/events", headers=KAFKA).finished()).status == 500
+        assert (await Exchange(app, b"x", path="/_fnkit/events").finished()).status == 400
+
+    run(scenario())
+    assert "ValueError: not now" in capsys.readouterr().err
+
+
+def test_clients_of_the_entry_function_cannot_post_messages() -> None:
+    async def scenario() -> None:
+        assert (await Exchange(host(echo), b"x", path="/_fnkit/events", headers=KAFKA).finished()).status == 404
+
+    run(scenario())
+
+
 def test_a_websocket_is_refused() -> None:
     async def scenario() -> None:
         sent = []
