@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnkit.engine.alone import load_step
 from fnkit.engine.answer import Answer, QueueWriter, RemoteStep, Topology
 from fnkit.engine.context import Context, Logger
 from fnkit.engine.drive import drive, drive_iterator
@@ -15,6 +14,11 @@ from fnkit.engine.stream import Stream
 from fnkit.engine.topology import FlowTopology, compile_flow
 from fnkit.engine.wire import error_response, status_of, wire_stream, wire_value
 from fnkit.errors import StreamingError
+from fnkit.lean import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fnkit.engine.alone import load_step
 
 __all__ = [
     "DROP",
@@ -48,3 +52,9 @@ __all__ = [
     "wire_stream",
     "wire_value",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name != "load_step":
+        raise AttributeError(f"module 'fnkit.engine' has no attribute {name!r}")
+    return import_module("fnkit.engine.alone").load_step  # for functions of single steps only

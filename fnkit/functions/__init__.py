@@ -5,6 +5,8 @@
     placement    which step runs in which function
     services     services of an InferenceGraph that are classes
     codec        a body and an event as bytes that cross the border
+    envelope     a call: an event, and for which step it is
+    marks        how a payload shows that it is a call
     frames       the answer of a step as a stream of frames
     caller       calls a step of another function through the Lambda API
     links        who calls which function: names, versions, the API of the environment

@@ -19,10 +19,11 @@ from fnkit.engine.answer import Answer
 from fnkit.engine.attempts import RetryRules, chance, late_answer, late_chunk
 from fnkit.functions.breaker import Breaker
 from fnkit.functions.codec import decode_body, encode_json, read_response
-from fnkit.functions.envelope import render_call, render_reference
+from fnkit.functions.envelope import render_call
 from fnkit.functions.failures import CallError, CallThrottled, CallTimeout, remote_error
 from fnkit.functions.frames import FrameReader, StepChunk, StepFault, StepHead
 from fnkit.functions.lambda_api import PAYLOAD_LIMIT, SMALLER, Retryable
+from fnkit.functions.marks import render_reference
 from fnkit.lean import loads
 from fnkit.manifest.model import NO_CALL_OPTIONS
 from fnkit.net.errors import TimeoutReached

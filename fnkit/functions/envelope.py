@@ -6,12 +6,12 @@ from fnkit.engine.event import Event
 from fnkit.errors import InvokeError
 from fnkit.functions.codec import text_map
 from fnkit.functions.failures import remote_error
+from fnkit.functions.marks import MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MARK = "fnkit"
 _TEXTS = ("key", "method", "path", "content_type", "accept")
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -67,11 +67,6 @@ def _key(step: str, event: Event) -> str:
     return f"{place}/{number}"
 
 
-def is_call(payload: object) -> bool:
-    """Tell whether an invocation's *payload* is an envelope."""
-    return isinstance(payload, dict) and len(payload) == 1 and isinstance(payload.get(MARK), dict) and "step" in payload[MARK]
-
-
 def read_call(payload: Mapping[str, object]) -> tuple[str, Event]:
     """Return the step and the event of an envelope; the event's attribute `idempotency_key` is the call's key.
 
@@ -99,15 +94,3 @@ def read_call(payload: Mapping[str, object]) -> tuple[str, Event]:
     if isinstance(error, list) and len(error) == 3:
         event.error, event.origin_state = remote_error(str(error[0]), str(error[1])), str(error[2])
     return str(call["step"]), event
-
-
-def render_reference(key: str) -> bytes:
-    """Return the payload that stands for the one under *key*."""
-    return f'{{"{MARK}":{{"object":"{key}"}}}}'.encode()
-
-
-def reference_of(payload: object) -> str:
-    """Return the key that *payload* stands for, "" for a payload that stands for itself."""
-    inner = payload.get(MARK) if isinstance(payload, dict) and len(payload) == 1 else None
-    key = inner.get("object") if isinstance(inner, dict) and "step" not in inner else None
-    return key if isinstance(key, str) else ""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from fnkit.engine.payload import receive
 from fnkit.errors import FnkitError
-from fnkit.functions.codec import decode_json
-from fnkit.functions.envelope import is_call, reference_of
+from fnkit.functions.marks import MARK, is_call, reference_of
 from fnkit.lean import import_module, loads
 from fnkit.records import Protocol
 from fnkit.runtime.direct_events import answer_direct, read_direct
@@ -19,7 +18,7 @@ from fnkit.runtime.lambda_context import LambdaContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     from fnkit.engine.event import Event
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from fnkit.runtime.queue_events import Record
 
 _RECORDS = frozenset(("Records", "records"))  # of SQS and Kinesis, of Kafka
+_CALL = f'{{"{MARK}":'.encode()
 SINGLE_STEPS = "this function runs single steps of its graph: call the entry function instead"
 
 
@@ -136,7 +136,7 @@ class Application:
     async def _answer(self, invocation: Invocation, context: object) -> Whole | Streamed:
         payload = _decoded(invocation)
         if key := reference_of(payload):
-            payload = decode_json((await self._fetch(key)).decode())
+            payload = _tagged(await self._fetch(key))
         if is_call(payload) and isinstance(payload, dict):
             return await self._steps.answer(payload, context, streams=self._streams)
         topology = self._topology
@@ -183,12 +183,18 @@ class Application:
         return await answer_direct(response)
 
 
+def _tagged(payload: bytes) -> object:
+    """Return the value of a payload from another function; what reads it is loaded with the first one."""
+    decode_json: Callable[[str], object] = import_module("fnkit.functions.codec").decode_json
+    return decode_json(payload.decode())
+
+
 def _decoded(invocation: Invocation) -> object:
     payload = invocation.payload
     if invocation.content_type.partition(";")[0].strip() != JSON:
         return payload
     try:
-        return decode_json(payload.decode()) if payload.startswith(b'{"fnkit":') else loads(payload or b"null")
+        return _tagged(payload) if payload.startswith(_CALL) else loads(payload or b"null")
     except (ValueError, RecursionError) as error:
         raise Failure("Runtime.UnmarshalError", f"the payload of the invocation is not JSON: {error}") from error
 

@@ -25,8 +25,8 @@ from os.path import abspath, dirname
 
 from fnkit.engine.response import WireResponse
 from fnkit.errors import UsageError
-from fnkit.functions.envelope import MARK
 from fnkit.functions.http_invoker import FAILURE_HEADER
+from fnkit.functions.marks import MARK
 from fnkit.runtime.application import SINGLE_STEPS
 from fnkit.runtime.asgi_messages import (
     ClientGone,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from binascii import b2a_base64
-
 from fnkit.engine.event import Event
-from fnkit.lean import dumps
+from fnkit.lean import dumps, import_module
 from fnkit.runtime.http_events import joined
 from fnkit.runtime.invocation import Failure, Whole
 from fnkit.runtime.trigger import Trigger
@@ -46,7 +44,7 @@ async def answer_direct(response: WireResponse) -> Whole:
     try:
         return Whole(dumps(body.decode()).encode())
     except UnicodeDecodeError:
-        content = b2a_base64(body, newline=False).decode()
+        content = import_module("binascii").b2a_base64(body, newline=False).decode()
         return Whole(dumps({"body": content, "isBase64Encoded": True}).encode())
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from binascii import Error as Base64Error
-from binascii import a2b_base64, b2a_base64
-
 from fnkit.engine.event import Event
 from fnkit.engine.response import Head, WireResponse
-from fnkit.lean import dumps
+from fnkit.lean import dumps, import_module
 from fnkit.records import Protocol
 from fnkit.runtime.invocation import EMPTY_BODY, HTTP_INTEGRATION, Failure, Streamed, Whole
 from fnkit.runtime.protocol import PAYLOAD_LIMIT, prelude
@@ -70,9 +67,10 @@ def _body(payload: Mapping[str, object]) -> bytes:
     if not payload.get("isBase64Encoded"):
         return str(body).encode("utf-8", "surrogatepass")
     try:
-        return a2b_base64(str(body), strict_mode=True)
-    except Base64Error as error:
+        data: bytes = import_module("binascii").a2b_base64(str(body), strict_mode=True)
+    except ValueError as error:
         raise Failure("Runtime.UnmarshalError", f"the body of the request is not base64: {error}") from error
+    return data
 
 
 def answer_stream(response: WireResponse, failures: Failures) -> Whole | Streamed:
@@ -100,7 +98,7 @@ async def answer_whole(response: WireResponse) -> Whole:
         fields["cookies"] = response.cookies
     text = _text(body)
     if text is None:
-        fields.update(body=b2a_base64(body, newline=False).decode(), isBase64Encoded=True)
+        fields.update(body=import_module("binascii").b2a_base64(body, newline=False).decode(), isBase64Encoded=True)
     else:
         fields.update(body=text, isBase64Encoded=False)
     answer = dumps(fields).encode()

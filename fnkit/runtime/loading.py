@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from os.path import basename, join
 
-from fnkit.engine import load_step
 from fnkit.engine.context import Context
 from fnkit.errors import FnkitError, ManifestError
 from fnkit.lean import Mapping, import_module, loads
@@ -129,6 +128,7 @@ def load_application(root: str, environ: Mapping[str, str], log: Log, *, streams
     code = UserCode(root, function)
 
     def load(name: str) -> RemoteStep:
+        load_step: Callable[..., RemoteStep] = import_module("fnkit.engine.alone").load_step
         return load_step(manifest, name, namespaces=[code], context=context)
 
     topology = _topology(manifest, function, code, context, environ) if runs_graph(manifest, function) else None

@@ -10,9 +10,7 @@ headers and the cookies as JSON, then eight NUL bytes. What fails in the middle 
 
 from __future__ import annotations
 
-from binascii import b2a_base64
-
-from fnkit.lean import dumps
+from fnkit.lean import dumps, import_module
 from fnkit.runtime.invocation import Failure, Invocation
 
 TYPE_CHECKING = False
@@ -82,7 +80,7 @@ def error_document(failure: Failure, request_id: str = "") -> bytes:
 
 def error_trailers(failure: Failure) -> bytes:
     """Return the end of a chunked answer that broke off."""
-    document = b2a_base64(error_document(failure), newline=False).decode()
+    document = import_module("binascii").b2a_base64(error_document(failure), newline=False).decode()
     return f"0\r\n{_ERROR_TYPE}: {header_text(failure.kind)}\r\n{_ERROR_BODY}: {document}\r\n\r\n".encode()
 
 

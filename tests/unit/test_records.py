@@ -95,3 +95,38 @@ def test_making_records_loads_neither_dataclasses_nor_typing() -> None:
     loaded = subprocess.run([sys.executable, "-S", "-c", text], capture_output=True, text=True, check=True).stdout
 
     assert loaded.strip() == "[]"
+
+
+class Shown:
+    def __repr__(self) -> str:
+        return "shown"
+
+
+@record(frozen=True, slots=True)
+class Derived(Shown):
+    x: int
+
+
+@record(frozen=True, slots=True)
+class ByItself:  # noqa: PLW1641  # `record` gives it a hash, as `dataclass` does
+    x: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByItself) and self.x % 10 == other.x % 10
+
+    def __repr__(self) -> str:
+        return f"<{self.x}>"
+
+
+def test_a_record_of_a_class_with_a_base_is_one_like_any_other() -> None:
+    assert repr(Derived(1)) == "Derived(x=1)"
+    assert Derived(1) == Derived(1) != Derived(2)
+    assert hash(Derived(1)) == hash(Derived(1))
+    with pytest.raises(AttributeError):
+        Derived(1).x = 2  # type: ignore[misc]  # what is tested
+
+
+def test_what_a_record_says_for_itself_stands() -> None:
+    assert ByItself(11) == ByItself(21) != ByItself(12)
+    assert repr(ByItself(3)) == "<3>"
+    assert len({ByItself(1), ByItself(1)}) == 1

@@ -10,7 +10,7 @@ import pytest
 
 from fnkit.engine import drive
 from fnkit.errors import InvokeError
-from fnkit.functions.envelope import reference_of, render_reference
+from fnkit.functions.marks import reference_of, render_reference
 from fnkit.functions.objects import FolderStore, ObjectStore, open_store
 from fnkit.net.blocking import connector
 from fnkit.net.client import Client
