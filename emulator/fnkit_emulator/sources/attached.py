@@ -19,6 +19,7 @@ from fnkit_emulator.pool import Pool, Throttled
 from fnkit_emulator.sources import asynchronous
 from fnkit_emulator.sources.asynchronous import AsyncEvents, Attempted, EventInvokeConfig, queue_of
 from fnkit_emulator.sources.delivery import Answer, Call
+from fnkit_emulator.sources.leftovers import keep_clean
 from fnkit_emulator.sources.mappings import EventSources, Poller, Surroundings, named, open_poller
 from fnkit_emulator.sources.plan import Claim, SourcePlan, claim
 from fnkit_emulator.sources.registry import write_registry
@@ -39,6 +40,7 @@ class Attached:
         self._sources: list[EventSources] = []
         self._said: dict[str, float] = {}
         self._stopping = False
+        self._tidying: asyncio.Task[None] | None = None
         self.configs: dict[str, EventInvokeConfig] = {}
 
     # ---- beginning and end
@@ -56,6 +58,8 @@ class Attached:
         if self._plan.mappings:
             self._run("queues", {name: self._poller(mapping) for name, mapping in named(self._plan.mappings).items()})
         folder = self._plan.base / self._plan.graph
+        cleaning = keep_clean(folder / "objects", self._say)
+        self._tidying = asyncio.get_running_loop().create_task(cleaning)
         for function in self._pools:
             if (folder / f"{queue_of(function).address}.db").exists():
                 self._events_of(function)
@@ -69,9 +73,10 @@ class Attached:
 
     async def close(self) -> None:
         """Cut off what is still at work: its messages come again at the next start."""
-        for task in self._tasks.values():
+        tasks = [*self._tasks.values(), *([self._tidying] if self._tidying else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for events in self._asynchronous.values():
             events.close()
         if self._claim is not None:
