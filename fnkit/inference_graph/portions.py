@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Encode = Callable[[bytes], bytes]
 
-PORTION: Final = 1 << 18
+PORTION: Final = 1 << 16
 """So many bytes are encoded at once."""
 _MOST_MEMBERS = 256
 _DEEPEST = 50
