@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def arrange_paths(root: str, environ: Mapping[str, str]) -> None:
     """Put the bundle first, then the layers, then what the runtime brings; in front of Python's own path.
 
+    The folder of the managed client goes last: in older runtimes boto3 lies there.
+
     Folders of the bundle and of layers that have `.pth` files are treated as site folders.
     """
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -23,8 +25,11 @@ def arrange_paths(root: str, environ: Mapping[str, str]) -> None:
     wanted += [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     wanted = [path for path in dict.fromkeys(wanted) if path == root or os.path.isdir(path)]
     sys.path[:] = wanted + [path for path in sys.path if path not in wanted]
+    runtime = environ.get("LAMBDA_RUNTIME_DIR") or "/var/runtime"
+    if runtime not in sys.path and os.path.isdir(runtime):
+        sys.path.append(runtime)
     for path in sites:
         if path in wanted and any(name.endswith(".pth") for name in os.listdir(path)):
             import_module("site").addsitedir(path)
     if "PYTHONPATH" not in os.environ:
-        os.environ["PYTHONPATH"] = environ.get("LAMBDA_RUNTIME_DIR", "/var/runtime")  # for programs that the user starts
+        os.environ["PYTHONPATH"] = runtime  # for programs that the user starts

@@ -184,3 +184,20 @@ def test_two_hundred_streams_at_once_complete_in_one_environment_and_none_is_mix
         process.communicate(timeout=60)
 
     assert found == [b"a%d;b%d;" % (number, number) for number in range(200)]
+
+
+def test_what_the_runtime_brings_can_be_imported_and_what_the_bundle_brings_goes_before_it(tmp_path: Path) -> None:
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    (runtime / "only_there.py").write_text("NAME = 'runtime'\n")
+    (runtime / "in_both.py").write_text("NAME = 'runtime'\n")
+    code = "import in_both, only_there\n\n\nclass Step:\n    def do(self, body):\n        return [only_there.NAME, in_both.NAME]\n"
+    folder = bundle(tmp_path / "task", code, STEP, in_both__py="NAME = 'bundle'\n")
+
+    with FakeRuntimeApi() as api:
+        process = run(folder, api, LAMBDA_RUNTIME_DIR=str(runtime))
+        answer = api.call({}).json
+        api.close()
+        process.communicate(timeout=60)
+
+    assert answer == ["runtime", "bundle"]

@@ -14,7 +14,7 @@ from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.readers import find_mappings
 from fnkit.manifest import Flow, Function, Manifest, Step
 from fnkit_emulator.sources.delivery import Answer
-from fnkit_emulator.sources.mappings import EventSources, Surroundings, check_readable, dead_letters, queue_states
+from fnkit_emulator.sources.mappings import EventSources, Surroundings, check_readable, dead_letters, named, queue_states
 from fnkit_emulator.sources.tally import Tally
 
 
@@ -128,3 +128,34 @@ def test_a_poller_that_fails_is_said_so_and_started_again() -> None:
 
     assert poller.runs == 3
     assert said == ["queue 'jobs': the broker is away; trying again"] * 2
+
+
+def test_functions_that_read_one_topic_side_by_side_have_a_poller_each() -> None:
+    kafka = queue("topic", path="kafka://b:1/t")
+    mappings = find_mappings(graph(kafka, reader("a", "topic", "one"), reader("b", "topic", "two")))
+
+    assert list(named(mappings)) == ["topic (one)", "topic (two)"]
+    assert list(named(mappings[:1])) == ["topic"]
+
+
+def test_a_poller_that_keeps_failing_is_tried_again_after_longer_pauses() -> None:
+    class Failing:
+        tally = Tally()
+        runs = 0
+
+        async def run(self) -> None:
+            self.runs += 1
+            if self.runs < 4:
+                raise QueueError("no brokers", hint="start one")
+            sources.stop()
+
+        def stop(self) -> None: ...
+
+    said: list[str] = []
+    poller = Failing()
+    sources = EventSources({"topic": poller}, said.append, restart_s=0.001)
+
+    asyncio.run(sources.run())
+
+    assert poller.runs == 4
+    assert said == ["queue 'topic': no brokers (start one); trying again"] * 3
