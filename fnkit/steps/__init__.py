@@ -11,6 +11,7 @@
     checks       Assert, Recover, Complete
     concurrent   ConcurrentExecution
     remote       RemoteStep (also Remote), BatchHttpRequests
+    once         Once, SqliteRecords, DynamoRecords: no steps, but what a step needs that must not do its work twice
 
 `ALIASES` maps the names under which MLRun's and storey's users know them to targets of the manifest.
 """
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fnkit.steps.concurrent import ConcurrentExecution
     from fnkit.steps.grouping import Batch, FlatMap, Flatten
     from fnkit.steps.joining import Collector, Merge
+    from fnkit.steps.once import DynamoRecords, Once, SqliteRecords, UnderWayError
     from fnkit.steps.remote import BatchHttpRequests, Remote, RemoteStep
     from fnkit.steps.routing import Choice, ChoiceByField, Partition, Partitioned
     from fnkit.steps.selection import Filter, SampleWindow
@@ -43,6 +45,7 @@ __all__ = [
     "Complete",
     "ConcurrentExecution",
     "DropColumns",
+    "DynamoRecords",
     "Extend",
     "Filter",
     "FlatMap",
@@ -52,6 +55,7 @@ __all__ = [
     "MapClass",
     "MapWithState",
     "Merge",
+    "Once",
     "Partition",
     "Partitioned",
     "Recover",
@@ -61,6 +65,8 @@ __all__ = [
     "RemoteStep",
     "Rename",
     "SampleWindow",
+    "SqliteRecords",
+    "UnderWayError",
 ]
 
 _FAMILIES = {
@@ -69,6 +75,7 @@ _FAMILIES = {
     "concurrent": ("ConcurrentExecution",),
     "grouping": ("Batch", "FlatMap", "Flatten"),
     "joining": ("Collector", "Merge"),
+    "once": ("DynamoRecords", "Once", "SqliteRecords", "UnderWayError"),
     "remote": ("BatchHttpRequests", "Remote", "RemoteStep"),
     "routing": ("Choice", "ChoiceByField", "Partition", "Partitioned"),
     "selection": ("Filter", "SampleWindow"),
