@@ -22,9 +22,11 @@ keeping of its result is still done at least once; nobody can promise more who d
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, suppress
+from _thread import allocate_lock
+from contextlib import suppress
 from os import urandom
 from time import time
+from weakref import finalize
 
 from fnkit.errors import MLRunConflictError, MLRunInvalidArgumentError
 from fnkit.lean import dumps, loads
@@ -145,21 +147,18 @@ class SqliteRecords:
     """
 
     def __init__(self, path: str, *, wait_s: float = 30.0) -> None:
-        self._path = path
-        self._wait_s = wait_s
+        self._database = database = sqlite3.connect(path, timeout=wait_s, check_same_thread=False)
+        self._lock = allocate_lock()
         self._claims = 0
-        with closing(self._open()) as database, database:
+        finalize(self, database.close)
+        with database:
             database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")  # a commit survives the end of every process
             database.execute(_TABLE)
-
-    def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=self._wait_s)
-        database.execute("PRAGMA synchronous = NORMAL")  # a commit survives the end of every process
-        return database
 
     def claim(self, key: str, owner: str, *, now: float, until: float) -> Kept | None:
         """Claim *key*; see `Records`."""
-        with closing(self._open()) as database, database:
+        with self._lock, self._database as database:
             self._claims += 1
             if self._claims % 100 == 0:
                 database.execute("DELETE FROM once WHERE until <= ?", (now,))
@@ -169,12 +168,12 @@ class SqliteRecords:
 
     def keep(self, key: str, owner: str, result: str, *, until: float) -> None:
         """Keep *result*; see `Records`."""
-        with closing(self._open()) as database, database:
+        with self._lock, self._database as database:
             database.execute("UPDATE once SET result = ?, until = ? WHERE key = ? AND owner = ?", (result, until, key, owner))
 
     def release(self, key: str, owner: str) -> None:
         """Give a claim back; see `Records`."""
-        with closing(self._open()) as database, database:
+        with self._lock, self._database as database:
             database.execute("DELETE FROM once WHERE key = ? AND owner = ? AND result IS NULL", (key, owner))
 
 
