@@ -11,6 +11,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 
 from fnkit.engine.event import Event
+from fnkit.functions.codec import text_map
 from fnkit.lean import dumps, loads
 from fnkit.runtime.invocation import Failure, Whole
 from fnkit.runtime.trigger import Trigger
@@ -97,6 +98,7 @@ def _event(value: bytes, key: str, identity: str, trigger: Trigger, time: object
             event.content_type = "text/plain" if isinstance(event.body, str) else ""  # it has been read already
             event.key = str(wrapper.get("key") or key)
             event.id = str(wrapper.get("id") or identity)
+            event.headers.update(text_map(wrapper.get("headers")))
             event.lineage = _lineage(event.id, str(wrapper.get("visit") or ""), identity)
     return event
 

@@ -54,9 +54,11 @@ def to_message(event: Event, spec: QueueSpec, *, wrap: bool) -> Message:
     visit = event.idempotency_key
     headers = {name: value for name in _CARRIED if (value := event.header(name))}
     if wrap:
-        whole = {_WRAPPER: True, "body": body, "key": key, "id": event.id}
+        whole: dict[str, object] = {_WRAPPER: True, "body": body, "key": key, "id": event.id}
         if visit != event.id:
             whole["visit"] = visit
+        if headers:
+            whole["headers"] = headers  # Kinesis has no other place for them
         data = _json(whole, spec)
     elif isinstance(body, bytes):
         data = body

@@ -68,7 +68,11 @@ def test_a_name_that_a_queue_would_not_take_is_a_digest() -> None:
 
 
 def test_traces_of_both_kinds_go_along() -> None:
-    assert written("Split")[0].headers == {"traceparent": "00-1-2-01", "x-amzn-trace-id": "Root=1"}
+    traces = {"traceparent": "00-1-2-01", "x-amzn-trace-id": "Root=1"}
+    message = written("Split")[0]
+
+    assert message.headers == traces
+    assert delivered(Message(message.body), "m1").headers == traces  # by a queue without headers, such as Kinesis
 
 
 def delivered(message: Message, identity: str) -> Event:
