@@ -133,7 +133,7 @@ def _write_template(chosen: Chosen, built: Build, settings: Settings, console: C
     template = Path(chosen.template)
     template.parent.mkdir(parents=True, exist_ok=True)
     wishes = choose(chosen.choices, settings, built.manifest, os.environ)
-    show_exported(console, write_stack(built, wishes, template, region=chosen.region or settings.region))
+    show_exported(console, write_stack(built, wishes, template, region=chosen.region or settings.region, report=console.say))
 
 
 def _build(chosen: Chosen, folder: Path, console: Console) -> tuple[Build, Settings]:

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -68,8 +68,10 @@ def template_text(document: Document) -> str:
     return text
 
 
-def write_stack(build: Build, wishes: Wishes, template: Path, *, region: str = "") -> Exported:
-    """Write the stack of *build*: the file *template*, and beside it the folder `code`."""
+def write_stack(
+    build: Build, wishes: Wishes, template: Path, *, region: str = "", report: Callable[[str], None] = lambda _: None
+) -> Exported:
+    """Write the stack of *build*: the file *template*, and beside it the folder `code`; *report* is told what is left to choose."""
     for bundle in build.bundles:
         verify_bundle(bundle)
     stack = make_stack(build, wishes)
@@ -77,6 +79,8 @@ def write_stack(build: Build, wishes: Wishes, template: Path, *, region: str = "
     for bundle in build.bundles:
         _put(bundle.path, code / stack.keys[bundle.function.name])
     template.write_text(stack.text, "utf-8")
+    if not wishes.bucket:
+        report("run these with BUCKET set to a bucket of yours in the region of the stack")
     functions = [(function.function, function.name, stack.keys[function.function]) for function in stack.wanted.functions]
     return Exported(
         stack.wanted.graph,
@@ -97,7 +101,7 @@ def export_order(order: Order) -> Exported:
     choices = Choices(order.text("stage"), None if public is None else bool(public), runtime, order.build.platform)
     order.out.mkdir(parents=True, exist_ok=True)
     wishes = choose(choices, settings, built.manifest, os.environ)
-    return write_stack(built, wishes, order.out / "template.yaml", region=settings.region)
+    return write_stack(built, wishes, order.out / "template.yaml", region=settings.region, report=order.report)
 
 
 def _put(bundle: Path, place: Path) -> None:

@@ -276,7 +276,7 @@ def test_a_template_that_is_too_large_is_refused(tmp_path: Path) -> None:
         make_stack(fake_build(tmp_path, replace(graph, functions=functions)), Wishes())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     names=st.lists(st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}[A-Za-z0-9]", fullmatch=True), min_size=1, max_size=6, unique=True)
 )
