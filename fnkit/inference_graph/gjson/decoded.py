@@ -63,6 +63,8 @@ def _modified(modifier: Modifier, value: object) -> object:
         return value
     if value is NOTHING or modifier.argument:
         raise Unsure
+    if name in (b"ugly", b"pretty"):
+        return value
     if name == b"values":
         return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
     if name == b"keys" and isinstance(value, dict):
@@ -71,7 +73,17 @@ def _modified(modifier: Modifier, value: object) -> object:
         return value[::-1] if isinstance(value, list) else dict(reversed(value.items())) if isinstance(value, dict) else value
     if name == b"flatten":
         return _flat(value) if isinstance(value, list) else value
+    if name == b"join":
+        return _joined(value) if isinstance(value, list) else value
     raise Unsure
+
+
+def _joined(items: list[object]) -> _Object:
+    joined: _Object = {}
+    for item in items:
+        if isinstance(item, dict):
+            joined.update(item)
+    return joined
 
 
 def _flat(items: list[object]) -> list[object]:
