@@ -78,6 +78,13 @@ class Double:
         print("doubled", 2 * int(body), flush=True)
 
 
+class Crash:
+    def do(self, body):
+        if b"crash" in body:
+            os._exit(1)
+        return "here"
+
+
 class Broken:
     def __init__(self):
         raise ValueError("no such model")
@@ -161,6 +168,18 @@ def test_several_workers_share_the_port(tmp_path: Path) -> None:
         wait_until(both, "answers of both workers", running.log)
 
     assert running.process.pid not in found
+
+
+@pytest.mark.long
+def test_a_worker_that_crashes_fails_its_own_request_and_is_replaced(tmp_path: Path) -> None:
+    folder = export(tmp_path, Step("crash", target="steps:Crash", responder=True))["graph"]
+
+    with container(folder, tmp_path / "log") as running:
+        with pytest.raises(requests.exceptions.ConnectionError):
+            requests.post(running.url, data=b"crash", timeout=PATIENCE_S)
+        answer = requests.post(running.url, data=b"x", timeout=PATIENCE_S)
+
+    assert answer.text == "here"
 
 
 def test_a_bundle_that_does_not_load_ends_the_server_with_the_reason(tmp_path: Path) -> None:

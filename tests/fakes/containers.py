@@ -10,7 +10,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from fnkit.net import blocking
 from fnkit.net.client import Client
+from tests.fakes.ports import free_port
 
 PATIENCE_S = 60.0
 
@@ -65,14 +65,6 @@ def wait_until(condition: object, what: str, log: Path) -> None:
     while not condition():  # type: ignore[operator]  # a callable
         assert time.monotonic() < until, f"not within {PATIENCE_S} s: {what}\n{log.read_text('utf-8', 'replace')}"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def start(image: Image, port: int, log: Path, environ: Mapping[str, str]) -> RunningContainer:
