@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from fnkit.errors import ProblemsError
+from fnkit.functions.queues.readers import find_queue_problems
 from fnkit.manifest import (
     NO_CALL_OPTIONS,
     CallOptions,
@@ -89,7 +90,7 @@ def begin(function: ServingFunction, namespaces: tuple[Namespace, ...] = ()) -> 
 def finish(assembly: Assembly, manifest: Manifest, *, check_calls: bool) -> Loaded:
     """Return the `Loaded` for *manifest*; ProblemsError if anything is wrong."""
     resolver = assembly.resolver
-    problems = [*assembly.problems, *find_problems(manifest), *_foreign_arguments(manifest)]
+    problems = [*assembly.problems, *find_problems(manifest), *find_queue_problems(manifest), *_foreign_arguments(manifest)]
     if check_calls:
         problems += find_call_problems(manifest, resolver.objects)
     pickles, refused = pickle_objects(resolver.pickles) if resolver.pickles else ({}, {})

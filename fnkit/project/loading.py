@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fnkit.errors import FnkitError, GraphError, LoadError, ManifestError, MLRunInvalidArgumentError, ProblemsError, UsageError
+from fnkit.functions.queues.readers import find_queue_problems
 from fnkit.manifest import FORMAT as MANIFEST_FORMAT
-from fnkit.manifest import Problem, find_call_warnings, find_problems, loads
+from fnkit.manifest import Manifest, Problem, find_call_warnings, find_problems, loads
 from fnkit.manifest.spelling import closest
 from fnkit.project.later import later
 from fnkit.project.loaded import FORMAT, Loaded
@@ -118,12 +119,16 @@ def _load_document(path: Path, name: str, *, construct: bool) -> Outcome:
         kind = _format_of(path)
         if kind == FORMAT:
             loaded = Loaded.from_json(path.read_bytes())
-            return loaded, find_problems(loaded.manifest), ()
+            return loaded, _faults(loaded.manifest), ()
         if kind == MANIFEST_FORMAT:
             manifest = loads(path.read_bytes())
-            return Loaded(manifest, path.resolve().parent), find_problems(manifest), ()
+            return Loaded(manifest, path.resolve().parent), _faults(manifest), ()
     outcome: Outcome = load_document(path, name, construct=construct)
     return outcome
+
+
+def _faults(manifest: Manifest) -> tuple[Problem, ...]:
+    return (*find_problems(manifest), *find_queue_problems(manifest))
 
 
 def _format_of(path: Path) -> object:

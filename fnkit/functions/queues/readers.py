@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnkit.errors import UsageError
 from fnkit.functions.queues.spec import QueueSpec, read_spec
 from fnkit.manifest.model import Flow, Manifest
+from fnkit.manifest.problem import Problem
 from fnkit.records import record
 
 TYPE_CHECKING = False
@@ -39,6 +40,17 @@ def find_mappings(manifest: Manifest) -> tuple[SourceMapping, ...]:
     if problems:
         raise UsageError("\n".join(problems), hint="see the queue's arguments in the graph")
     return tuple(found)
+
+
+def find_queue_problems(manifest: Manifest) -> tuple[Problem, ...]:
+    """Return everything that is wrong with the arguments of the queues of *manifest*, placed or not."""
+    steps = manifest.spec.steps if isinstance(manifest.spec, Flow) else ()
+    return tuple(
+        Problem(step.name, "queue-arguments", problem, "see the arguments of queues")
+        for step in steps
+        if step.kind == "queue" and "path" in step.args  # without a path it is another problem already
+        for problem in read_spec(step.name, step.args)[1]
+    )
 
 
 def _read_twice(mappings: Iterable[SourceMapping]) -> list[str]:

@@ -55,3 +55,16 @@ def test_a_target_that_cannot_be_loaded_ends_with_code_2() -> None:
     assert result.exit_code == 2
     assert "graph.py:3: SyntaxError" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_what_is_wrong_with_a_queue_is_found_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUEUE_PATH", "kafka://broker:9092/orders")
+    monkeypatch.setenv("QUEUE_ARGS", json.dumps({"credentials": "ann:hunter2", "grup": "readers", "batch_size": 0}))
+
+    result = _check(PROJECTS / "queues" / "serve.py")
+
+    assert result.exit_code == 2
+    assert "step 'jobs': unknown argument 'grup'; did you mean 'group'?" in result.stdout
+    assert "step 'jobs': credentials must be the name of an environment variable" in result.stdout
+    assert "step 'jobs': batch_size must be a number of at least 1, not 0" in result.stdout
+    assert "hunter2" not in result.output
