@@ -19,7 +19,7 @@ from tests.fakes.runtime_api import FakeRuntimeApi, Posted
 ROOT = Path(__file__).parents[3]
 UNWANTED = """
     argparse ast asyncio base64 binascii collections concurrent contextlib copy copyreg dataclasses datetime decimal dis email enum fnmatch
-    functools hashlib heapq hmac http importlib inspect io.open_code json keyword linecache locale logging math multiprocessing
+    functools hashlib heapq hmac http importlib inspect json keyword locale logging math multiprocessing
     operator pathlib pickle platform queue random re reprlib selectors shutil signal site socket ssl string struct subprocess
     tempfile textwrap threading token tokenize traceback types typing urllib uuid warnings weakref zipfile
 """.split()
