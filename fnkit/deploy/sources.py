@@ -28,6 +28,7 @@ _LARGEST_BATCH = 10_000
 _MOST_POLLERS = 2_000
 _SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@!-]+")
 _LONGEST_SECRET = 200  # characters of the ARN, as a mapping takes it
+_CERTIFICATES = {"ssl.ca.location", "ssl.certificate.location", "ssl.key.location"}
 _THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 _ACCOUNT = re.compile(r"\d{12}")
 
@@ -98,6 +99,8 @@ def find_problems(manifest: Manifest, names: Names, secrets: Mapping[str, str]) 
             yield f"queue '{mapping.spec.name}': batch_size is {mapping.spec.batch_size}, Lambda takes at most {_LARGEST_BATCH}"
         if mapping.spec.pollers > _MOST_POLLERS:
             yield f"queue '{mapping.spec.name}': pollers is {mapping.spec.pollers}, Lambda keeps at most {_MOST_POLLERS}"
+        if mapping.spec.security_protocol == "SASL_PLAINTEXT":
+            yield f"queue '{mapping.spec.name}': Lambda sends credentials over TLS only: use security_protocol='SASL_SSL'"
     read = {mapping.spec.name for mapping in mappings}
     made = [(spec, name) for spec in specs for name in _names(spec, names, read=spec.name in read)]
     yield from find_name_problems(made)
@@ -106,7 +109,7 @@ def find_problems(manifest: Manifest, names: Names, secrets: Mapping[str, str]) 
         yield f"the queues cannot be addressed: {number!r} is no number of an AWS account, which has 12 digits"
     for spec in specs:
         if spec.credentials:
-            yield from _secret_problems(spec, secrets.get(spec.credentials, ""))
+            yield from _secret_problems(spec, secrets.get(spec.credentials, ""), names.account.region)
 
 
 def find_warnings(manifest: Manifest) -> Iterator[str]:
@@ -125,6 +128,8 @@ def find_warnings(manifest: Manifest) -> Iterator[str]:
         for broker in spec.brokers:
             if broker.rpartition(":")[0] in _THIS_MACHINE:
                 yield f"{where}: broker '{broker}' is this machine, which Lambda cannot reach"
+        if found := sorted(_CERTIFICATES & set(spec.producer_options)):
+            yield f"{where}: {', '.join(found)} hold for what functions send; Lambda reads with the certificates that it trusts itself"
         if spec.kind == "kafka" and not spec.pollers:
             yield (
                 f"{where}: a batch with a failed record comes again as a whole, ten times; then '{mapping.spec.name}-dead' holds its "
@@ -138,7 +143,7 @@ def find_warnings(manifest: Manifest) -> Iterator[str]:
             )
 
 
-def _secret_problems(spec: QueueSpec, value: str) -> Iterator[str]:
+def _secret_problems(spec: QueueSpec, value: str, region: str) -> Iterator[str]:
     """Yield what is wrong with *value*, which is never shown: it may be a password."""
     where = f"queue '{spec.name}': environment variable {spec.credentials}"
     if not value:
@@ -149,6 +154,8 @@ def _secret_problems(spec: QueueSpec, value: str) -> Iterator[str]:
         yield f"{where} holds no ARN of a secret of AWS Secrets Manager: on AWS it may not hold the credentials themselves"
     elif len(value) > _LONGEST_SECRET:
         yield f"{where} has {len(value)} characters, an event source mapping takes {_LONGEST_SECRET}"
+    elif value.split(":")[3] != region and not is_placeholder(region):
+        yield f"{where} names a secret in {value.split(':')[3]}: Lambda takes only those of its own region, {region}"
 
 
 def _specs(manifest: Manifest) -> Iterator[QueueSpec]:

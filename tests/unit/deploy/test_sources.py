@@ -309,6 +309,7 @@ def test_credentials_reach_a_mapping_by_the_arn_of_their_secret(tmp_path: Path, 
     [
         ({}, "environment variable KAFKA is not set: set it to the ARN of a secret"),
         ({"KAFKA": '{"username": "me", "password": "hidden"}'}, "environment variable KAFKA holds no ARN of a secret"),
+        ({"KAFKA": SECRET.replace("eu-central-1", "eu-west-1")}, "environment variable KAFKA names a secret in eu-west-1"),
         ({"KAFKA": SECRET + "x" * 200}, "environment variable KAFKA has 2.. characters, an event source mapping takes 200"),
     ],
 )
@@ -321,6 +322,13 @@ def test_credentials_that_a_mapping_cannot_use_are_refused_and_not_shown(
         prepare(build, InMemoryCloud(), Wishes(secrets=secrets))
 
     assert "hidden" not in raised.value.explain()
+
+
+def test_credentials_without_encryption_are_refused(tmp_path: Path) -> None:
+    args = {"path": "kafka://one:9092/orders", "credentials": "KAFKA", "security_protocol": "SASL_PLAINTEXT"}
+
+    with pytest.raises(ProblemsError, match="Lambda sends credentials over TLS only: use security_protocol='SASL_SSL'"):
+        prepare(fake_build(tmp_path, graph(queue("jobs", **args))), InMemoryCloud(), Wishes(secrets={"KAFKA": SECRET}))
 
 
 def test_secrets_are_looked_for_in_the_functions_first_and_then_in_the_environment() -> None:
@@ -404,6 +412,10 @@ def test_a_batch_that_lambda_does_not_take_is_refused(tmp_path: Path) -> None:
         ({"max_concurrency": 1}, "up to 2 batches at once, not 1"),
         ({"retention_in_hours": 500}, "messages are kept for 14 days"),
         ({"path": "kafka://one:9092/orders"}, "comes again as a whole, ten times; then 'jobs-dead' holds its offsets"),
+        (
+            {"path": "kafka://one:9092/orders", "kafka_producer_options": {"ssl_cafile": "ca.pem"}},
+            "ssl.ca.location hold for what functions send",
+        ),
         ({"path": "kafka://localhost:9092/orders"}, "broker 'localhost:9092' is this machine"),
         ({"path": "orders", "cluster": MSK}, "a cluster of Amazon MSK is reached from inside its network only"),
     ],
