@@ -191,7 +191,9 @@ def test_what_the_runtime_brings_can_be_imported_and_what_the_bundle_brings_goes
     runtime.mkdir()
     (runtime / "only_there.py").write_text("NAME = 'runtime'\n")
     (runtime / "in_both.py").write_text("NAME = 'runtime'\n")
-    code = "import in_both, only_there\n\n\nclass Step:\n    def do(self, body):\n        return [only_there.NAME, in_both.NAME]\n"
+    code = (
+        "import in_both, only_there\n\n\nclass Step:\n    def do(self, body):\n        return [only_there.NAME, in_both.NAME]\n"
+    )
     folder = bundle(tmp_path / "task", code, STEP, in_both__py="NAME = 'bundle'\n")
 
     with FakeRuntimeApi() as api:
