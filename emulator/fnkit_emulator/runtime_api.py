@@ -120,6 +120,7 @@ class RuntimeConnection(asyncio.Protocol):
     def __init__(self, host: Host) -> None:
         self._host = host
         self._transport: asyncio.Transport | None = None
+        self._closed = False
         self._buffer = b""
         self._held = b""  # an acknowledgement that may leave with the next event
         self._post: _Post | None = None
@@ -129,6 +130,8 @@ class RuntimeConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._closed:
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._polling:
@@ -185,7 +188,8 @@ class RuntimeConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self.data_received, b"")
 
     def close(self) -> None:
-        """Close the connection, for an environment that ends."""
+        """Close the connection, for an environment that ends; also one that has been accepted and is not there yet."""
+        self._closed = True
         if self._transport is not None:
             self._transport.abort()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -108,6 +109,18 @@ def stream_head(request_id: str = "id-1", mode: str = "streaming") -> bytes:
         "Content-Type: text/x",
     ]
     return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def test_a_connection_that_is_closed_while_it_is_being_accepted_does_not_stay() -> None:
+    connection = RuntimeConnection(Environment())
+    server = await asyncio.get_running_loop().create_server(lambda: connection, "127.0.0.1", 0)
+    connection.close()
+
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+    with contextlib.suppress(ConnectionResetError):
+        assert await asyncio.wait_for(reader.read(), 60) == b""
+    writer.close()
+    server.close()
 
 
 async def test_next_hands_out_the_event_with_its_headers() -> None:
