@@ -61,18 +61,29 @@ if TYPE_CHECKING:
     Work = Callable[[], Awaitable[WireResponse]]
 
 _BOOT_ERROR = 3  # gunicorn and uvicorn: do not start this again
+_STUCK = 64  # threads that wait for something that nobody wants any more: then a new process is better
 _WAITING = 1000  # requests that wait for their turn in one worker
 _MEGABYTE = 1024 * 1024
 
 
 class Limits:
-    """What one worker process takes: *concurrency* requests at a time, bodies of *body* bytes, *timeout_s* for an answer."""
+    """What one worker process takes: *concurrency* requests at a time, bodies of *body* bytes, *timeout_s* for an answer.
 
-    __slots__ = ("body", "concurrency", "timeout_s", "waiting")
+    *waiting* more requests may wait for their turn. With *stuck* threads that cannot be interrupted it is no longer alive.
+    """
+
+    __slots__ = ("body", "concurrency", "stuck", "timeout_s", "waiting")
 
     def __init__(
-        self, *, concurrency: int = 1, body: int = 100 * _MEGABYTE, timeout_s: float = 60, waiting: int = _WAITING
+        self,
+        *,
+        concurrency: int = 1,
+        body: int = 100 * _MEGABYTE,
+        timeout_s: float = 60,
+        waiting: int = _WAITING,
+        stuck: int = _STUCK,
     ) -> None:
+        self.stuck = stuck
         self.concurrency = concurrency
         self.body = body
         self.timeout_s = timeout_s
@@ -153,10 +164,16 @@ class Host:
         elif called and path == EVENTS_PATH and self._application.runs_graph:
             await self._run(scope, receive, send, self._of_event)
         elif path in (LIVE_PATH, READY_PATH, *KUBELET_PATHS):
-            ready = self._ready or path in (LIVE_PATH, "/livez")
-            await respond(send, *((200, "ok") if ready else (503, "the server is about to end")))
+            complaint = self._complaint(alive=path in (LIVE_PATH, "/livez"))
+            await respond(send, 503 if complaint else 200, complaint or "ok")
         else:
             await respond(send, 404, "the paths below /_fnkit/ are not the graph's")
+
+    def _complaint(self, *, alive: bool) -> str:
+        """Return why the process is not ready, or not *alive*; "" when all is well."""
+        if self._threads is not None and len(self._threads.stuck) >= self._limits.stuck:
+            return f"{len(self._threads.stuck)} steps wait for what nobody wants any more"
+        return "" if alive or self._ready else "the server is about to end"
 
     def _of_graph(self, scope: Scope, body: bytes) -> Work:
         invocation = new_invocation(scope, b"", self._limits.timeout_s)

@@ -31,9 +31,13 @@ _TRIES = 10
 
 
 class Threads:
-    """Runs one piece of work at a time in each thread; as many threads as there is work at once."""
+    """Runs one piece of work at a time in each thread; as many threads as there is work at once.
+
+    *stuck* are the calls that were left behind and have not returned yet.
+    """
 
     def __init__(self) -> None:
+        self.stuck: set[_Call] = set()
         self._idle: list[SimpleQueue[_Call]] = []
 
     async def run(self, work: Work) -> WireResponse:
@@ -41,7 +45,7 @@ class Threads:
 
         Cancelling this, or closing the stream, ends the work.
         """
-        call = _Call(asyncio.get_running_loop(), work)
+        call = _Call(asyncio.get_running_loop(), work, self.stuck)
         (self._idle.pop() if self._idle else self._start()).put(call)
         try:
             response = await call.head
@@ -69,7 +73,8 @@ class Threads:
 class _Call:
     """One request, between the server's loop and the thread that works on it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Work) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Work, stuck: set[_Call]) -> None:
+        self._stuck = stuck
         self.head: asyncio.Future[WireResponse] = loop.create_future()
         self._finished: asyncio.Future[None] = loop.create_future()
         self._loop = loop
@@ -102,18 +107,20 @@ class _Call:
         self._ended = True
 
     def _answer(self) -> None:
-        response = drive(self._work())
-        assert isinstance(response, WireResponse)
-        if isinstance(response.body, bytes):
-            self._tell(self._begin, response)
-            return
-        stream = drive_iterator(response.body)
+        response: object = None
         try:
+            response = drive(self._work())
+            assert isinstance(response, WireResponse)
             self._tell(self._begin, response)
-            for data in stream:
-                self._put(data)  # type: ignore[arg-type]  # the body of an answer is made of bytes
+            if not isinstance(response.body, bytes):
+                for data in drive_iterator(response.body):
+                    self._put(data)  # type: ignore[arg-type]  # the body of an answer is made of bytes
         finally:
-            stream.close()  # type: ignore[attr-defined]  # it is a generator
+            try:
+                self._interrupt.disarm()  # closing is not interrupted any more
+            finally:
+                if isinstance(response, WireResponse):
+                    drive(response.aclose())  # even if nothing was asked of it: its generators may have begun
 
     def _put(self, data: bytes) -> None:
         with self._lock:
@@ -156,6 +163,7 @@ class _Call:
         if not self.head.done() and self._error is not None:
             self.head.set_exception(self._error)
         self._wake()
+        self._stuck.discard(self)
 
     async def next(self) -> bytes:
         """Return what has come of the body since, pieces that came together as one; b"" at its end. Raises what broke it off."""
@@ -183,6 +191,7 @@ class _Call:
             self._room.set()
             if (await asyncio.wait([self._finished], timeout=_GRACE_S / _TRIES))[0]:
                 return
+        self._stuck.add(self)
 
 
 class _Pieces:

@@ -204,13 +204,15 @@ def test_a_thread_that_cannot_be_interrupted_is_left_behind() -> None:
         return text("free")
 
     async def scenario() -> None:
-        app = host(answer, limits=Limits(concurrency=1))
+        app = host(answer, limits=Limits(concurrency=1, stuck=1))
         sent = Exchange(app, path="/stuck")
         assert await asyncio.to_thread(started.wait, PATIENCE_S)
         sent.leave()
         await sent.finished()
 
         assert (await Exchange(app).finished()).body == b"free"
+        live = await Exchange(app, path="/_fnkit/live").finished()
+        assert (live.status, live.body) == (503, b"1 steps wait for what nobody wants any more")
 
     try:
         run(scenario())
