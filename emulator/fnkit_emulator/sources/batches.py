@@ -48,12 +48,12 @@ def _sqs_record(loan: Received, queue: str, region: str) -> dict[str, object]:
 
 
 def kafka_batch(records: Sequence[Record], spec: QueueSpec) -> bytes:
-    """Return the event of a self-managed Kafka cluster, records by `topic-partition`."""
+    """Return the event of a Kafka cluster, of Amazon MSK or self-managed, records by `topic-partition`."""
     by_partition: dict[str, list[dict[str, object]]] = {}
     for record in records:
         by_partition.setdefault(f"{record.topic}-{record.partition}", []).append(_kafka_record(record))
-    event = {"eventSource": "SelfManagedKafka", "bootstrapServers": ",".join(spec.brokers), "records": by_partition}
-    return json.dumps(event).encode()
+    source = {"eventSource": "aws:kafka", "eventSourceArn": spec.cluster} if spec.cluster else {"eventSource": "SelfManagedKafka"}
+    return json.dumps({**source, "bootstrapServers": ",".join(spec.brokers), "records": by_partition}).encode()
 
 
 def _kafka_record(record: Record) -> dict[str, object]:
