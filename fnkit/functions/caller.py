@@ -165,7 +165,10 @@ class StepCaller:
             frames = _Frames(data, self._function)
             return await self._read(frames, until)
         except CallTimeout as error:
-            raise limits.named(error) from error
+            late = limits.named(error)
+            if late is error:
+                raise  # with its own cause
+            raise late from error
 
     async def _read(self, frames: _Frames, until: float | None) -> Answer:
         head = await frames.first()

@@ -25,6 +25,7 @@ from fnkit.functions.links import Callers
 from fnkit.manifest.model import CallOptions
 from fnkit.net import aio, blocking
 from fnkit.net.client import Client
+from fnkit.net.errors import TimeoutReached
 from tests.fakes.lambda_api import FakeLambdaApi, Refusal
 
 
@@ -262,9 +263,11 @@ def test_a_function_that_answers_too_late_is_a_504() -> None:
         return [VALUE]
 
     with FakeLambdaApi(late) as api:
-        with pytest.raises(CallTimeout, match=r"did not answer within 0\.1 s"):
+        with pytest.raises(CallTimeout, match=r"did not answer within 0\.1 s") as caught:
             Caller(api, timeout_s=0.1)(Event(1))
         release.set()
+
+    assert isinstance(caught.value.__cause__, TimeoutReached)  # which tells it from a function that was stopped at its own limit
 
 
 def test_an_event_that_is_too_large_is_refused_before_it_is_sent() -> None:
