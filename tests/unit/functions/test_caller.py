@@ -425,8 +425,8 @@ BEGUN = wire(StepHead(streaming=True), body("a"))
         ((), {"timeout_s": 0.1}, [], r"step 'score' did not answer within 0\.1 s"),
         ((wire(StepHead(streaming=False)),), {"timeout_s": 0.1}, [], r"step 'score' did not answer within 0\.1 s"),
         ((wire(StepHead(streaming=True)),), {"timeout_s": 0.1}, [], r"step 'score' did not answer within 0\.1 s"),
-        ((BEGUN,), {"timeout_s": 20, "idle_timeout_s": 0.1}, ["a"], r"stream of step 'score' stood still for more than 0\.1 s"),
-        ((BEGUN,), {"idle_timeout_s": 0.1}, ["a"], r"stream of step 'score' stood still for more than 0\.1 s"),
+        ((BEGUN,), {"timeout_s": 20, "idle_timeout_s": 1}, ["a"], r"stream of step 'score' stood still for more than 1 s"),
+        ((BEGUN,), {"idle_timeout_s": 1}, ["a"], r"stream of step 'score' stood still for more than 1 s"),
     ],
     ids=["nothing", "half an answer", "no chunk", "no second chunk", "no second chunk, idle only"],
 )
@@ -460,7 +460,7 @@ def test_an_answer_within_its_limits_comes_as_without_them(looped: bool) -> None
 def test_the_time_of_the_function_itself_still_holds_and_is_named() -> None:
     answer = Held(BEGUN)
     with FakeLambdaApi(answer) as api:
-        caller = Caller(api, timeout_s=0.3, call=CallOptions(idle_timeout_s=30))
+        caller = Caller(api, timeout_s=1, call=CallOptions(idle_timeout_s=30))
         chunks = caller.chunks(caller(Event(1)))
         first = next(chunks)
         with pytest.raises(CallTimeout, match="did not finish its answer in time"):
