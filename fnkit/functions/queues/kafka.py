@@ -52,9 +52,7 @@ class KafkaSender:
         if unsent:
             producer.purge()
         if failures or unsent:
-            self._opened = (
-                None  # a broker that has lost its data refuses for ever what it takes for the next message of a stranger
-            )
+            self._opened = None  # a broker that has lost its data never again accepts what this client sends
         if failures:
             raise self._refused(failures[0])
         if unsent:
