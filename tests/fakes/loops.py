@@ -21,7 +21,8 @@ class TidyLoop(asyncio.SelectorEventLoop):
         super().__init__(self._watched)
 
     def close(self) -> None:
-        if not self.is_closed() and not self.is_running():
+        # A loop that is closed inside another one's time cannot look once more; neither can one that is closed already.
+        if not self.is_closed() and not self.is_running() and asyncio._get_running_loop() is None:
             self.run_until_complete(self._settle())
         super().close()
 
