@@ -7,11 +7,10 @@ from pathlib import Path
 
 from fnkit.errors import MLRunInvalidArgumentError, MLRunNotFoundError
 from fnkit.manifest.spelling import did_you_mean
-from fnkit.project.files import find_or_refuse, read_requirements
-from fnkit.project.function import ServingFunction
+from fnkit.project.files import find_or_refuse, read_requirements, requirement_lines
+from fnkit.project.function import ServingFunction, refuse_other_kinds
 from fnkit.project.origin import Origin, origin_of_caller
 
-_KINDS = ("serving",)
 _HUB = {"v2_model_server": "PickledModelServer", "v2-model-server": "PickledModelServer"}
 
 
@@ -194,8 +193,8 @@ def _make(
     labels: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> ServingFunction:
-    if kind and kind not in _KINDS:
-        raise MLRunInvalidArgumentError(f"unsupported kind of function {kind!r}", hint=did_you_mean(kind, _KINDS))
+    if kind:
+        refuse_other_kinds(kind)
     current = _Current.project
     own = folder or (current.folder if current else None)
     folders = tuple(dict.fromkeys([origin.folder, *([own] if own else []), Path.cwd()]))
@@ -206,9 +205,9 @@ def _make(
             hint="put the step classes into a .py file; a notebook can write one with %%writefile",
         )
     stem = file.stem if file else origin.file.stem if origin.file else "function"
-    if isinstance(requirements, str):
-        requirements_file, requirements = requirements, None
-    lines = [*(requirements or ()), *(read_requirements(find_or_refuse(requirements_file, folders)) if requirements_file else ())]
+    lines = requirement_lines(requirements, folders)
+    if requirements_file:
+        lines += read_requirements(find_or_refuse(requirements_file, folders))
     return ServingFunction(
         name or stem.replace("_", "-"),
         project=project or (current.name if current else ""),

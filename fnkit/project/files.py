@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fnkit.errors import LoadError, MLRunInvalidArgumentError
@@ -12,6 +12,7 @@ from fnkit.manifest.spelling import closest, did_you_mean
 from fnkit.project.origin import find_file
 
 _OWN = re.compile(r"fnkit(?![A-Za-z0-9._-]*[A-Za-z0-9])", re.IGNORECASE)
+_FILE = re.compile(r"\.(txt|in)$|^[^@:]*[/\\]")  # what no name of a package looks like
 _SECRET_KINDS = ("inline", "file", "env")
 
 
@@ -24,6 +25,22 @@ def find_or_refuse(name: str, folders: tuple[Path, ...]) -> Path:
     near = closest(Path(name).name, [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()])
     hint = f"did you mean {near!r}? " if near else ""
     raise LoadError(f"there is no file {name!r}", hint=f"{hint}looked in {', '.join(looked)}")
+
+
+def requirement_lines(given: str | Path | Iterable[str] | None, folders: tuple[Path, ...]) -> list[str]:
+    """Return the pip lines that *given* means: lines, the name of a file that holds them, or one line alone.
+
+    MLRunInvalidArgumentError for lines that are no text, LoadError for a file that is not there.
+    """
+    if given is None:
+        return []
+    if isinstance(given, Path) or (isinstance(given, str) and (_FILE.search(given) or find_file(given, folders))):
+        return read_requirements(find_or_refuse(str(given), folders))
+    lines = [given] if isinstance(given, str) else list(given)
+    for line in lines:
+        if not isinstance(line, str):
+            raise MLRunInvalidArgumentError(f"a requirement is a text, not {line!r}", hint='for example "numpy>=2"')
+    return lines
 
 
 def read_requirements(path: Path, seen: tuple[Path, ...] = ()) -> list[str]:

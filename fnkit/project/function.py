@@ -9,15 +9,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, cast, overload
 
 from fnkit.errors import GraphError, InvokeError, MLRunInvalidArgumentError, UsageError
+from fnkit.inert import INERT
 from fnkit.manifest import Engine
 from fnkit.manifest.spelling import did_you_mean
 from fnkit.project.assemble import assemble, draft_manifest
 from fnkit.project.calls import CallSettings
-from fnkit.project.files import find_or_refuse, read_requirements, read_secrets
+from fnkit.project.files import find_or_refuse, read_requirements, read_secrets, requirement_lines
 from fnkit.project.graph import FlowGraph
 from fnkit.project.later import later
 from fnkit.project.origin import Origin, origin_of_caller
-from fnkit.project.recording import INERT, is_recording, record
+from fnkit.project.recording import is_recording, record
 from fnkit.project.router import RouterGraph
 from fnkit.project.spec import FunctionSpec
 from fnkit.project.steps import GraphStep, Handler, RouteDraft
@@ -34,6 +35,13 @@ else:
 
 _TOPOLOGIES = ("flow", "router")
 _ENGINES = ("async", "sync")
+_KINDS = ("serving",)
+
+
+def refuse_other_kinds(kind: str) -> None:
+    """MLRunInvalidArgumentError for the *kind* of a function that serves no graph."""
+    if kind not in _KINDS:
+        raise MLRunInvalidArgumentError(f"unsupported kind of function {kind!r}", hint=did_you_mean(kind, _KINDS))
 
 
 class ServingFunction(CallSettings):
@@ -244,9 +252,9 @@ class ServingFunction(CallSettings):
             self.set_env(name, value)
         return self
 
-    def with_requirements(self, requirements: Iterable[str] | None = None, requirements_file: str = "") -> ServingFunction:
-        """Add pip requirement lines, given here or in a file; return the function."""
-        self.requirements += list(requirements or ())
+    def with_requirements(self, requirements: str | Iterable[str] | None = None, requirements_file: str = "") -> ServingFunction:
+        """Add pip requirement lines, given here (a list, one alone, or the name of a file) or in a file; return the function."""
+        self.requirements += requirement_lines(requirements, self.folders)
         if requirements_file:
             self.requirements += read_requirements(self._find(requirements_file))
         return self
@@ -256,19 +264,23 @@ class ServingFunction(CallSettings):
         name: str,
         url: str | None = None,
         image: str | None = None,
-        requirements: Iterable[str] | None = None,
+        requirements: str | Iterable[str] | None = None,
         kind: str | None = None,
     ) -> ServingFunction:
-        """Add a function of its own file *url* (default: this one's) for the steps that name it; return it."""
+        """Add a function of its own file *url* (default: this one's) for the steps that name it; return it.
+
+        *requirements*: pip lines of its own (a list, one alone, or the name of a file), in place of the project's requirements.txt.
+        """
         if name in self.children:
             raise MLRunInvalidArgumentError(f"there is already a child function named {name}")
+        refuse_other_kinds(kind or self.kind)
         child = ServingFunction(
             name,
             project=self.project,
             file=self._find(url) if url else None,
             origin=self.origin,
             folders=self.folders,
-            requirements=requirements or (),
+            requirements=requirement_lines(requirements, self.folders),
             image=image or "",
             parent=self,
         )

@@ -60,6 +60,34 @@ def test_requirements_can_be_a_list_or_a_file(tmp_path: Path, monkeypatch: pytes
     assert "did you mean 'r.txt'?" in caught.value.hint
 
 
+def test_one_requirement_needs_no_list_and_a_child_takes_what_its_parent_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.txt").write_text("b\n")
+    (tmp_path / "requirements-gpu").write_text("c\n")
+    parent = fnkit.new_function("f", requirements="numpy>=2")
+
+    alone = parent.add_child_function("alone", requirements="tiny @ https://host/tiny-1.0-py3-none-any.whl")
+    listed = parent.add_child_function("listed", requirements="r.txt").with_requirements("requirements-gpu")
+
+    assert parent.requirements == ["numpy>=2"]
+    assert alone.requirements == ["tiny @ https://host/tiny-1.0-py3-none-any.whl"]
+    assert listed.requirements == ["b", "c"]
+    with pytest.raises(LoadError, match="there is no file 'deps/r'"):
+        parent.add_child_function("lost", requirements="deps/r")
+    with pytest.raises(MLRunInvalidArgumentError, match="a requirement is a text, not 5"):
+        parent.with_requirements([5])  # type: ignore[list-item]  # what a slip of the pen would pass
+
+
+def test_a_child_function_serves_or_is_refused() -> None:
+    parent = fnkit.new_function("f")
+
+    assert parent.add_child_function("one", kind="serving").kind == "serving"
+    with pytest.raises(MLRunInvalidArgumentError, match="unsupported kind of function 'job'"):
+        parent.add_child_function("two", kind="job")
+
+
 def test_a_missing_step_file_is_told_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "steps.py").touch()
