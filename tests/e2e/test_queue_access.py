@@ -58,7 +58,7 @@ def test_wrong_credentials_for_kafka_are_complained_of_until_they_are_right_and_
 ) -> None:
     gate.password = "changed"
     options: dict[str, object] = {"credentials": "LOGIN", "security_protocol": "SASL_PLAINTEXT"}
-    soon = {"message_timeout_ms": 2000}
+    soon = {"message_timeout_ms": 1000}
     built = build_orders(tmp_path / "build", f"kafka://{gate.address}/orders", kafka_producer_options=soon, **options)
 
     with hosted(built, tmp_path, environ=login("correct")) as host:
@@ -112,7 +112,12 @@ def test_credentials_that_nobody_has_set_refuse_the_start(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("path", "refusal", "reading"),
     [
-        ("sqs://orders", sqs_refusal("InvalidClientTokenId", "The security token included in the request is invalid."), "SQS"),
+        pytest.param(
+            "sqs://orders",
+            sqs_refusal("InvalidClientTokenId", "The security token included in the request is invalid."),
+            "SQS",
+            marks=pytest.mark.long,  # what is said and not accepted is seen in the tests of the parts too
+        ),
         pytest.param(
             "kinesis://orders",
             json_refusal("ExpiredTokenException", "The security token is expired"),
