@@ -47,7 +47,7 @@ class Names:
 
     def _own(self, spec: QueueSpec, ending: str) -> str:
         local = spec.kind == "local"
-        fifo = ".fifo" if local and spec.sharding != "" else ""
+        fifo = ".fifo" if local and spec.keyed else ""
         return f"{self.prefix}{spec.address if local else queue_name(spec.name)}{ending}{fifo}"
 
 

@@ -116,7 +116,7 @@ def find_warnings(manifest: Manifest) -> Iterator[str]:
     """Yield what AWS does otherwise than a queue of *manifest* asks for."""
     for mapping in find_mappings(manifest):
         spec, where = mapping.spec, f"queue '{mapping.spec.name}'"
-        fifo = spec.sharding != "" if spec.kind == "local" else spec.kind == "sqs" and spec.address.endswith(".fifo")
+        fifo = spec.keyed if spec.kind == "local" else spec.kind == "sqs" and spec.address.endswith(".fifo")
         if fifo and spec.batch_size > FIFO_BATCH:
             yield f"{where}: batches of {FIFO_BATCH}, not {spec.batch_size}: more are not delivered where order is kept"
         if fifo and spec.batch_window_s:
@@ -192,6 +192,6 @@ def _attributes(spec: QueueSpec, names: Names, timeout_s: int) -> dict[str, str]
         "VisibilityTimeout": str(min(_LONGEST_VISIBILITY_S, visibility)),
         "RedrivePolicy": json.dumps(redrive, sort_keys=True),
     }
-    if spec.sharding != "":  # order and duplicates are looked at within a key only, so that keys do not wait for each other
+    if spec.keyed:  # order and duplicates are looked at within a key only, so that keys do not wait for each other
         attributes |= {"DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
     return attributes

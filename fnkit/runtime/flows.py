@@ -25,20 +25,22 @@ def compile_topology(
 ) -> FlowTopology:
     """Return the flow as *function* runs it. Steps of other functions are called through the Lambda API of *environ*."""
     links = _Links(manifest, environ)
-    queue = _queue_writers(manifest, environ)
+    queue = _queue_writers(manifest, environ, namespaces)
     topology = compile_flow(manifest, function=function, namespaces=namespaces, context=context, remote=links.remote, queue=queue)
     topology.finishes = True  # what a queue has not accepted must not be answered as accepted
     links.connect(looped=topology.needs_loop)
     return topology
 
 
-def _queue_writers(manifest: Manifest, environ: Mapping[str, str]) -> Callable[[Step], QueueWriter] | None:
+def _queue_writers(
+    manifest: Manifest, environ: Mapping[str, str], namespaces: Sequence[Namespace]
+) -> Callable[[Step], QueueWriter] | None:
     """Return what opens the queues of the flow, None where it has none: their clients are not imported then."""
     flow = manifest.spec
     if not isinstance(flow, Flow) or all(step.kind != "queue" for step in flow.steps):
         return None
     queue_writers: Callable[..., Callable[[Step], QueueWriter]] = import_module("fnkit.functions.queues.writer").queue_writers
-    return queue_writers(flow, environ)
+    return queue_writers(flow, environ, namespaces=namespaces)
 
 
 class _Links:

@@ -86,7 +86,8 @@ class KafkaSender:
 
     def _produce(self, producer: Producer, message: Message, delivered: Callable[[KafkaError | None, object], None]) -> None:
         headers: list[tuple[str, str | bytes | None]] = [(name, value.encode()) for name, value in message.headers.items()]
-        partition = self._spec.sharding if isinstance(self._spec.sharding, int) else _ANY_PARTITION
+        fixed = self._spec.sharding if isinstance(self._spec.sharding, int) else _ANY_PARTITION
+        partition = fixed if message.partition is None else message.partition
         try:
             producer.produce(
                 self._spec.address, message.body, message.key or None, partition, on_delivery=delivered, headers=headers

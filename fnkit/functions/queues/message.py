@@ -10,12 +10,16 @@ from fnkit.records import field, record
 
 @record(frozen=True, slots=True)
 class Message:
-    """A message to be sent. Messages with the same *key* are delivered in order; an empty key promises no order."""
+    """A message to be sent. Messages with the same *key* are delivered in order; an empty key promises no order.
+
+    *partition* is where the message has to go in a topic or stream that numbers its parts; None: where its key leads.
+    """
 
     body: bytes
     key: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
+    partition: int | None = None
 
 
 @record(frozen=True, slots=True)

@@ -13,7 +13,7 @@ The path chooses the kind::
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fnkit.functions.queues.access import Access, find_misplaced, read_access
 from fnkit.functions.queues.message import Retention
@@ -38,11 +38,25 @@ _SCHEMES: Mapping[str, QueueKind] = {
     "dummy": "dummy",
 }
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_BROKER = re.compile(
+    r"([A-Za-z_]+://)?(\[[0-9A-Fa-f:.]+\]|[^:/\s\[\]]+)(:\d{1,5})?"
+)  # a protocol is for the client library to judge
+_WORD = "it has letters, digits, '.', '_' and '-'"
+_NAMES: Mapping[QueueKind, tuple[re.Pattern[str], str, str]] = {
+    "kafka": (re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}"), "a topic", f"{_WORD}, 249 at most"),
+    "sqs": (
+        re.compile(r"[A-Za-z0-9_-]{1,80}|[A-Za-z0-9_-]{1,75}\.fifo"),
+        "an SQS queue",
+        "it has letters, digits, '_' and '-', 80 at most",
+    ),
+    "kinesis": (re.compile(r"[A-Za-z0-9._-]{1,128}"), "a stream", f"{_WORD}, 128 at most"),
+}  # as the services take them
 _KNOWN = frozenset(
     "path shards retention_in_hours trigger_args full_event kafka_brokers kafka_bootstrap_servers group sharding_func"
     " kafka_producer_options visibility_timeout max_receives batch_size batch_window max_concurrency"
-    " cluster credentials security_protocol sasl_mechanism pollers".split()
+    " cluster credentials security_protocol sasl_mechanism pollers _sharding_func".split()
 )
+_SPELLED = sorted(_KNOWN - {"_sharding_func"})  # a function given as sharding_func is written as its reference, under this name
 
 
 @record(frozen=True, slots=True)
@@ -50,7 +64,8 @@ class QueueSpec:
     """One queue of a graph.
 
     *address* is the queue's name, topic, stream or URL; *brokers* are `host:port` (Kafka only).
-    *sharding* chooses the key of a message: the name of a field of the body, a fixed partition, or `""` for the event's own key.
+    *sharding* chooses the key of a message: the name of a field of the body, a fixed partition, or `""` for the event's own key;
+    *sharder* is the reference of a function that chooses it, where there is one (`"module:function"`, or an expression in parentheses).
     *batch_size* and *batch_window_s* bound what one invocation receives; *max_concurrency* how many run at once.
     For Kafka: *cluster* is the ARN of an Amazon MSK cluster, which knows its brokers; *credentials* the name of an environment variable
     that holds them; with it *security_protocol* and *sasl_mechanism* are never `""`; *producer_options* have librdkafka's names;
@@ -77,6 +92,12 @@ class QueueSpec:
     sasl_mechanism: str = ""
     starting: Starting = "earliest"
     pollers: int = 0
+    sharder: str = ""
+
+    @property
+    def keyed(self) -> bool:
+        """Tell whether messages are given keys, so that their order matters."""
+        return self.sharding != "" or self.sharder != ""
 
 
 def read_spec(name: str, args: Mapping[str, object]) -> tuple[QueueSpec | None, tuple[str, ...]]:
@@ -84,7 +105,7 @@ def read_spec(name: str, args: Mapping[str, object]) -> tuple[QueueSpec | None, 
 
     Returns the spec and no problems, or None and every problem as a sentence.
     """
-    problems = [f"unknown argument '{key}'; {did_you_mean(key, sorted(_KNOWN))}" for key in sorted(set(args) - _KNOWN)]
+    problems = [f"unknown argument '{key}'; {did_you_mean(key, _SPELLED)}" for key in sorted(set(args) - _KNOWN)]
     if "path" not in args:
         problems.append("path=<stream path or None> must be specified for queues")
     path = args.get("path") or ""
@@ -97,14 +118,30 @@ def read_spec(name: str, args: Mapping[str, object]) -> tuple[QueueSpec | None, 
         problems += find_misplaced(args, kind)
     trigger = read_trigger(args.get("trigger_args"), problems)
     numbers = {key: _number({**trigger, **args}, key, low, problems) for key, low in _NUMBERS.items()}
+    _check_choices(args, problems)
     if problems:
         return None, tuple(problems)
     spec = _spec(name, args, kind, address, brokers, numbers)
     return _with(spec, access, "latest" if trigger.get("starting") == "latest" else "earliest"), ()
 
 
-_NUMBERS = {"shards": 1, "retention_in_hours": 0, "visibility_timeout": 0, "max_receives": 1, "batch_size": 1, "batch_window": 0,
+_NUMBERS = {"shards": 1, "retention_in_hours": 0, "visibility_timeout": 0.1, "max_receives": 1, "batch_size": 1, "batch_window": 0,
             "max_concurrency": 1, "pollers": 1}  # fmt: skip
+_SECONDS_OR_HOURS = ("retention_in_hours", "visibility_timeout", "batch_window")  # the others are counts
+
+
+def _check_choices(args: Mapping[str, object], problems: list[str]) -> None:
+    sharding, group, full_event = args.get("sharding_func"), args.get("group"), args.get("full_event")
+    if sharding is not None and (isinstance(sharding, bool) or not isinstance(sharding, str | int)):
+        problems.append(
+            f"sharding_func must be a partition's number, the name of a field of the body, or a function of the event, not {sharding!r}"
+        )
+    elif isinstance(sharding, int) and sharding < 0:
+        problems.append(f"sharding_func must be a partition's number of at least 0, not {sharding}")
+    if group is not None and not isinstance(group, str):
+        problems.append(f"group must be a string, not {group!r}")
+    if full_event is not None and not isinstance(full_event, bool):
+        problems.append(f"full_event must be true or false, not {full_event!r}")
 
 
 def _with(spec: QueueSpec, access: Access, starting: Starting) -> QueueSpec:
@@ -143,6 +180,7 @@ def _spec(
         shards=int(shards) if shards else None,
         full_event=full_event if isinstance(full_event, bool) else None,
         sharding=sharding if isinstance(sharding, str | int) else "",
+        sharder=str(args.get("_sharding_func") or ""),
         retention=retention,
         batch_size=int(_or(numbers["batch_size"], 10)),
         batch_window_s=_or(numbers["batch_window"], 0.0),
@@ -161,7 +199,13 @@ def _brokers(args: Mapping[str, object], problems: list[str]) -> tuple[str, ...]
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         problems.append("kafka_brokers must be a string 'host:port,host:port' or a list of such")
         return ()
-    return tuple(part.strip() for part in parts if part.strip())
+    return _checked(parts, problems)
+
+
+def _checked(brokers: Sequence[str], problems: list[str]) -> tuple[str, ...]:
+    found = tuple(broker.strip() for broker in brokers if broker.strip())
+    problems += [f"'{broker}' is no broker; write host:port" for broker in found if _BROKER.fullmatch(broker) is None]
+    return found
 
 
 def _locate(
@@ -186,7 +230,15 @@ def _locate(
         return kind, path, ()
     if not rest and kind != "dummy":
         problems.append(f"path '{path}' names no {'queue' if kind == 'sqs' else 'stream'}")
+    elif kind in _NAMES:
+        _check_name(kind, rest, problems)
     return kind, rest, ()
+
+
+def _check_name(kind: QueueKind, name: str, problems: list[str]) -> None:
+    pattern, what, rule = _NAMES[kind]
+    if pattern.fullmatch(name) is None:
+        problems.append(f"'{name}' cannot be the name of {what}: {rule}")
 
 
 def _locate_kafka(
@@ -195,20 +247,25 @@ def _locate_kafka(
     host, slash, topic = rest.partition("/")
     if not slash:
         host, topic = ("", rest) if brokers or clustered else (rest, "")
-    found = tuple(part for part in host.split(",") if part) or brokers
+    found = _checked(host.split(","), problems) or brokers
     if not topic:
         problems.append(f"path '{path}' names no topic; write kafka://broker:9092/topic")
+    else:
+        _check_name("kafka", topic, problems)
     if not found and not clustered:
         problems.append(f"path '{path}' names no broker; write kafka://broker:9092/topic, or add kafka_brokers=")
     return "kafka", topic, found
 
 
-def _number(args: Mapping[str, object], key: str, low: int, problems: list[str]) -> float | None:
+def _number(args: Mapping[str, object], key: str, low: float, problems: list[str]) -> float | None:
     value = args.get(key)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
         problems.append(f"{key} must be a number of at least {low}, not {value!r}")
+        return None
+    if key not in _SECONDS_OR_HOURS and value != int(value):
+        problems.append(f"{key} must be a whole number, not {value!r}")
         return None
     return float(value)
 

@@ -45,8 +45,9 @@ class V3ioSender:
 
     def _record(self, message: Message) -> dict[str, object]:
         record: dict[str, object] = {"data": message.body}
-        if isinstance(self._spec.sharding, int):
-            record["shard_id"] = self._spec.sharding
+        fixed = self._spec.sharding if isinstance(self._spec.sharding, int) else None
+        if (shard := fixed if message.partition is None else message.partition) is not None:
+            record["shard_id"] = shard
         elif message.key:
             record["partition_key"] = message.key
         return record

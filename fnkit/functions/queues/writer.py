@@ -6,6 +6,7 @@ import os
 from importlib import import_module
 from json import dumps
 
+from fnkit.engine.construct import resolve_handler
 from fnkit.errors import GraphError
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.senders import Sender, open_sender
@@ -13,27 +14,31 @@ from fnkit.functions.queues.spec import QueueSpec, read_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from fnkit.engine import Event
+    from fnkit.engine.resolve import Namespace
     from fnkit.manifest.model import Flow, Step
+
+    Sharder = Callable[[Event], object]
 
 _WRAPPER = "full_event_wrapper"
 _CARRIED = ("traceparent", "tracestate", "baggage", "x-amzn-trace-id")  # headers that go with a message
+_NUMBERED = ("kafka", "v3io")  # the parts of their topics and streams have numbers
 _ID_LENGTH = 128  # of the identifiers that SQS takes
 
 
 class EventWriter:
-    """Writes events to one queue; to a slow one from a thread, so that other events go on meanwhile."""
+    """Writes events to one queue; to a slow one from a thread, so that other events go on meanwhile. *sharder*: see `to_message`."""
 
-    def __init__(self, spec: QueueSpec, sender: Sender, *, wrap: bool) -> None:
+    def __init__(self, spec: QueueSpec, sender: Sender, *, wrap: bool, sharder: Sharder | None = None) -> None:
         self.sender = sender
         self.needs_loop = sender.slow
-        self._spec, self._wrap = spec, wrap
+        self._spec, self._wrap, self._sharder = spec, wrap, sharder
 
     async def __call__(self, event: Event) -> None:
         """Send *event*; `QueueError` when the queue did not accept it."""
-        message = to_message(event, self._spec, wrap=self._wrap)
+        message = to_message(event, self._spec, wrap=self._wrap, sharder=self._sharder)
         if self.needs_loop:
             from asyncio import to_thread  # only graphs that have an event loop pay for asyncio
 
@@ -42,14 +47,15 @@ class EventWriter:
             self.sender.send([message])
 
 
-def to_message(event: Event, spec: QueueSpec, *, wrap: bool) -> Message:
+def to_message(event: Event, spec: QueueSpec, *, wrap: bool, sharder: Sharder | None = None) -> Message:
     """Return *event* as a message.
 
     With *wrap* its id and key go along with the body, in the JSON object that the reading side unwraps, and so does which visit of the
     event this is, where an engine knows it; otherwise the body alone: bytes and text as they are, everything else as JSON. The message is
     named after the visit: one event can become many messages, and a queue that drops duplicates must not drop these.
+    *sharder* chooses the key of the message, or by an integer its partition.
     """
-    key = _key(event, spec)
+    key, partition = _place(event, spec, sharder)
     body = event.body
     visit = event.idempotency_key
     headers = {name: value for name in _CARRIED if (value := event.header(name))}
@@ -64,7 +70,7 @@ def to_message(event: Event, spec: QueueSpec, *, wrap: bool) -> Message:
         data = body
     else:
         data = body.encode() if isinstance(body, str) else _json(body, spec)
-    return Message(data, key, headers, _message_id(visit))
+    return Message(data, key, headers, _message_id(visit), partition)
 
 
 def _message_id(visit: str) -> str:
@@ -74,11 +80,22 @@ def _message_id(visit: str) -> str:
     return str(import_module("hashlib").sha256(visit.encode()).hexdigest())  # few need it, so few pay for its import
 
 
-def _key(event: Event, spec: QueueSpec) -> str:
-    if isinstance(spec.sharding, str) and spec.sharding:
-        value = event.body.get(spec.sharding) if isinstance(event.body, dict) else None
-        return "" if value is None else str(value)
-    return str(event.key or "")
+def _place(event: Event, spec: QueueSpec, sharder: Sharder | None) -> tuple[str, int | None]:
+    """Return the key of a message and its partition. Where parts have no numbers, one number is one key: its messages keep their order."""
+    if sharder is not None:
+        chosen = sharder(event)
+    elif spec.sharding == "":
+        return str(event.key or ""), None
+    elif isinstance(spec.sharding, str):
+        chosen = event.body.get(spec.sharding) if isinstance(event.body, dict) else None
+        chosen = str(chosen) if isinstance(chosen, int) else chosen  # a key, whatever it looks like
+    else:
+        chosen = spec.sharding
+    if isinstance(chosen, int) and not isinstance(chosen, bool):
+        return str(event.key or "") if spec.kind in _NUMBERED else str(chosen), chosen
+    if isinstance(chosen, bytes):
+        chosen = chosen.decode("utf-8", "replace")
+    return "" if chosen is None else str(chosen), None
 
 
 def _json(value: object, spec: QueueSpec) -> bytes:
@@ -92,16 +109,22 @@ def _json(value: object, spec: QueueSpec) -> bytes:
         ) from error
 
 
-def queue_writers(flow: Flow, environ: Mapping[str, str] = os.environ) -> Callable[[Step], EventWriter]:
-    """Return what makes the writer of a queue step of *flow*. Its errors name the step: wrong arguments, a missing client package."""
+def queue_writers(
+    flow: Flow, environ: Mapping[str, str] = os.environ, *, namespaces: Sequence[Namespace] = ()
+) -> Callable[[Step], EventWriter]:
+    """Return what makes the writer of a queue step of *flow*. Its errors name the step: wrong arguments, a missing client package.
+
+    *namespaces* are where a function that chooses keys is looked for before it is imported.
+    """
     followed = {name for step in flow.steps for name in step.after}
 
     def open_writer(step: Step) -> EventWriter:
         spec, problems = read_spec(step.name, step.args)
         if spec is None:
             raise GraphError("; ".join(problems), where=f"step '{step.name}'", hint="see the queue's arguments")
-        wrap = spec.full_event if spec.full_event is not None else step.name in followed
-        sender = open_sender(spec, environ)
-        return EventWriter(spec, sender, wrap=wrap)
+        said = step.full_event if step.full_event is not None else spec.full_event
+        wrap = step.name in followed if said is None else said
+        sharder = resolve_handler(spec.sharder, namespaces) if spec.sharder else None
+        return EventWriter(spec, open_sender(spec, environ), wrap=wrap, sharder=sharder)
 
     return open_writer

@@ -52,6 +52,10 @@ def test_every_problem_of_a_queue_is_told_at_once() -> None:
         ("kafka:///topic", "names no broker"),
         ("sqs://", "names no queue"),
         ("kinesis://", "names no stream"),
+        ("kinesis://a/b", "'a/b' cannot be the name of a stream"),
+        ("sqs://a b", "'a b' cannot be the name of an SQS queue"),
+        ("kafka://a:1/b/c", "'b/c' cannot be the name of a topic"),
+        ("kafka://a:port/b", "'a:port' is no broker; write host:port"),
     ],
 )
 def test_a_path_that_leads_nowhere_is_refused(path: str, message: str) -> None:
@@ -59,6 +63,41 @@ def test_a_path_that_leads_nowhere_is_refused(path: str, message: str) -> None:
 
     assert spec is None
     assert message in problems[0]
+
+
+@pytest.mark.parametrize("path", ["sqs://jobs.fifo", "kafka://[::1]:9092,b:1/my.topic_1", "kinesis://a.b-c", "topic"])
+def test_names_and_brokers_as_the_services_take_them_are_taken(path: str) -> None:
+    brokers = {"kafka_brokers": "SSL://b:1,c"} if path == "topic" else {}
+
+    assert read_spec("out", {"path": path, **brokers})[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"sharding_func": 1.5}, "sharding_func must be a partition's number, the name of a field of the body, or a function"),
+        ({"sharding_func": True}, "sharding_func must be a partition's number"),
+        ({"sharding_func": -1}, "sharding_func must be a partition's number of at least 0, not -1"),
+        ({"group": 5}, "group must be a string, not 5"),
+        ({"full_event": "yes"}, "full_event must be true or false, not 'yes'"),
+        ({"shards": 1.5}, "shards must be a whole number, not 1.5"),
+        ({"visibility_timeout": 0}, "visibility_timeout must be a number of at least 0.1, not 0"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused(args: dict[str, object], message: str) -> None:
+    spec, problems = read_spec("q", {"path": "", **args})
+
+    assert spec is None
+    assert problems[0].startswith(message)
+
+
+def test_a_function_that_chooses_keys_makes_the_queue_one_with_keys() -> None:
+    chosen, _ = read_spec("q", {"path": "", "_sharding_func": "steps:colour"})
+    plain, _ = read_spec("q", {"path": ""})
+
+    assert chosen is not None
+    assert plain is not None
+    assert (chosen.sharder, chosen.keyed, plain.keyed) == ("steps:colour", True, False)
 
 
 def test_pollers_are_for_kafka_alone() -> None:

@@ -75,6 +75,16 @@ def test_messages_are_put_into_the_stream_eight_at_a_time(service: Service) -> N
     assert records[0]["PartitionKey"] == "k"
 
 
+def test_a_message_with_a_partition_goes_to_that_shard(service: Service) -> None:
+    sender = open_sender(spec_of("v3io:///projects/graphs/out"), {"V3IO_API": service.url, "V3IO_ACCESS_KEY": "key"})
+
+    sender.send([Message(b"m", "k", partition=3)])
+    sender.close()
+
+    (_, _, document) = service.requests[0]
+    assert document["Records"][0]["ShardId"] == 3  # type: ignore[index]  # JSON
+
+
 def test_a_record_that_is_turned_away_is_an_error(service: Service) -> None:
     service.failed = 1
     sender = open_sender(spec_of("v3io:///projects/graphs/out"), {"V3IO_API": service.url, "V3IO_ACCESS_KEY": "key"})

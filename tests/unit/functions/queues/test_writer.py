@@ -45,6 +45,57 @@ def test_a_field_of_the_body_can_be_the_key_and_the_trace_goes_along() -> None:
     assert message.headers == {"traceparent": "00-1-2-01"}
 
 
+@pytest.mark.parametrize(
+    ("chosen", "path", "place"),
+    [
+        ("red", "dummy://", ("red", None)),
+        (b"red", "dummy://", ("red", None)),
+        (2, "dummy://", ("2", 2)),
+        (2, "kafka://b:1/t", ("own", 2)),
+        (None, "dummy://", ("", None)),
+    ],
+)
+def test_a_function_chooses_the_key_of_an_event_or_its_partition(
+    chosen: object, path: str, place: tuple[str, int | None]
+) -> None:
+    message = to_message(Event({"a": 1}, id="e", key="own"), spec_of(path=path), wrap=False, sharder=lambda _event: chosen)
+
+    assert (message.key, message.partition) == place
+
+
+def test_a_fixed_partition_is_one_key_where_parts_have_no_numbers() -> None:
+    event = Event(1, id="e", key="own")
+
+    assert to_message(event, spec_of(sharding_func=0), wrap=False).key == "0"
+    assert to_message(event, spec_of(path="kafka://b:1/t", sharding_func=0), wrap=False).partition == 0
+
+
+def test_the_function_that_a_queue_step_names_is_found_and_asked() -> None:
+    flow = Flow((Step("out", "queue", args={"path": "dummy://", "_sharding_func": "colour"}),))
+    writer = queue_writers(flow, {}, namespaces=[{"colour": lambda event: event.body["colour"]}])(flow.step("out"))
+
+    drive(writer(Event({"colour": "red"}, id="e")))
+
+    assert isinstance(writer.sender, MemorySender)
+    assert writer.sender.messages[0].key == "red"
+
+
+@pytest.mark.parametrize("full_event", [True, False])
+def test_what_a_queue_step_says_of_the_full_event_counts_wherever_it_leads(full_event: bool) -> None:
+    flow = Flow(
+        (
+            Step("mid", "queue", args={"path": "dummy://"}, full_event=full_event),
+            Step("next", target="m:C", after=("mid",), function="child"),
+        )
+    )
+    writer = queue_writers(flow, {})(flow.step("mid"))
+
+    drive(writer(Event({"a": 1}, id="e")))
+
+    assert isinstance(writer.sender, MemorySender)
+    assert ("full_event_wrapper" in json.loads(writer.sender.messages[0].body)) is full_event
+
+
 def test_a_body_that_json_cannot_hold_is_refused_with_the_name_of_the_step() -> None:
     with pytest.raises(GraphError, match="cannot be written to queue 'out'") as refused:
         to_message(Event({"x": object()}, id="e"), spec_of(), wrap=True)
