@@ -54,34 +54,7 @@ def __getattr__(name: str) -> object:
     except ModuleNotFoundError as error:
         if error.name != "fnkit.project":
             raise
-        return _INERT  # inside a bundle: the graph is built already
+        return import_module("fnkit.inert").INERT  # inside a bundle: the graph is built already
     value = getattr(module, name)
     globals()[name] = value
     return value
-
-
-class _Inert:
-    """Stands for every authoring object inside a bundle: each call and attribute answers with itself."""
-
-    def __getattr__(self, name: str) -> _Inert:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self
-
-    def __call__(self, *_args: object, **_options: object) -> _Inert:
-        return self
-
-    def __getitem__(self, _key: object) -> _Inert:
-        return self
-
-    def __contains__(self, _key: object) -> bool:
-        return False
-
-    def __iter__(self) -> object:
-        return iter(())
-
-    def __bool__(self) -> bool:
-        return False
-
-
-_INERT = _Inert()

@@ -51,7 +51,7 @@ def _has_queues(manifest: Manifest) -> bool:
 def shipped_files(packages: tuple[str, ...]) -> tuple[str, ...]:
     """Return the files of *packages* and of fnkit itself, as names in the bundle, sorted."""
     root = shipped_root()
-    names = ["fnkit/__init__.py", "fnkit/errors.py", "fnkit/lean.py", "fnkit/records.py"]
+    names = ["fnkit/__init__.py", "fnkit/errors.py", "fnkit/inert.py", "fnkit/lean.py", "fnkit/records.py"]
     for package in packages:
         for path in (root / package).rglob("*"):
             if package == "functions" and (root / QUEUES) in path.parents:

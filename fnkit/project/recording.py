@@ -6,50 +6,10 @@ While a TARGET is being loaded nothing may start: `fn.deploy()`, `fn.invoke()` o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fnkit.project.function import ServingFunction
-
-
-class Inert:
-    """Stands for what a started thing would have answered: every call, attribute and item is itself; it is empty and false."""
-
-    def __getattr__(self, name: str) -> Inert:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self
-
-    def __call__(self, *_args: object, **_options: object) -> Inert:
-        return self
-
-    def __getitem__(self, _key: object) -> Inert:
-        return self
-
-    def __contains__(self, _key: object) -> bool:
-        return False
-
-    def __iter__(self) -> Iterator[object]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __enter__(self) -> Inert:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        return None
-
-    def __str__(self) -> str:
-        return ""
-
-
-INERT = Inert()
 
 
 class Recording:
