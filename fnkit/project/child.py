@@ -1,7 +1,7 @@
 """The child process that imports a user's file: `python -m fnkit.project.child REQUEST`.
 
 REQUEST is JSON: the file's `path`, the `name` of the graph (`""`: the only one), whether to `construct` the steps, and the file that
-takes the `answer`: `{"loaded": ...}` or `{"problems": [...]}` or `{"error": {...}}`.
+takes the `answer`: `{"loaded": ..., "warnings": [...]}` or `{"problems": [...]}` or `{"error": {...}}`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fnkit.project.function import ServingFunction
 from fnkit.project.graph import FlowGraph
 from fnkit.project.modules import import_file
 from fnkit.project.origin import package_root
+from fnkit.project.remarks import find_remarks
 from fnkit.project.router import RouterGraph
 
 
@@ -57,8 +58,9 @@ def _answer(assembly: Assembly, manifest: Manifest, *, construct: bool) -> dict[
             problems = find_construction_problems(manifest, assembly.resolver.objects)
     except ProblemsError as error:
         return {"problems": [_as_json(problem) for problem in error.problems]}
+    warnings = find_remarks(manifest, assembly.resolver.objects)
     said: dict[str, object] = {"loaded": json.loads(loaded.to_json())}
-    return {**said, "problems": [_as_json(problem) for problem in problems]}
+    return {**said, "problems": [_as_json(problem) for problem in problems], "warnings": [_as_json(item) for item in warnings]}
 
 
 def _as_json(problem: object) -> list[str]:

@@ -149,9 +149,9 @@ def _load_python(path: Path, name: str, *, construct: bool, timeout_s: float) ->
         document = json.loads(answer.read_bytes())
     if "error" in document:
         raise _error_of(document["error"])
-    problems = tuple(Problem(*problem) for problem in document.get("problems", ()))
+    problems, warnings = (tuple(Problem(*item) for item in document.get(key, ())) for key in ("problems", "warnings"))
     loaded = Loaded.from_json(json.dumps(document["loaded"])) if "loaded" in document else None
-    return loaded, problems, ()
+    return loaded, problems, warnings
 
 
 def _run_child(request: Mapping[str, object], where: str, timeout_s: float) -> int:
