@@ -12,7 +12,7 @@ receives it again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from fnkit.errors import FnkitError
@@ -63,6 +63,7 @@ class KafkaSource:
         self._spec, self._open, self._bury, self._complain, self._delay = spec, open_reader, bury, complain, delay
         self.tally = Tally()
         self._stopping = asyncio.Event()
+        self._working: dict[int, asyncio.Task[None]] = {}
         self._delivery: Delivery[Record] = Delivery(
             call=call,
             encode=lambda records: kafka_batch(records, spec),
@@ -74,6 +75,7 @@ class KafkaSource:
     async def run(self) -> None:
         """Join the group, deliver what comes, commit what is done; leave the group in the end."""
         reader = await asyncio.to_thread(self._open)
+        self._working = {}
 
         async def commit(records: Sequence[Record]) -> None:
             await asyncio.to_thread(reader.commit, records)
@@ -88,38 +90,55 @@ class KafkaSource:
 
     async def _deliver_all(self, reader: Reader, begin: Callable[[Sequence[Record]], asyncio.Task[None]]) -> None:
         """Receive until `stop`, and *begin* a batch for each partition that has records and nothing at work."""
-        working: dict[int, asyncio.Task[None]] = {}
         while not self._stopping.is_set():
-            records = await self._receive(reader)
+            records = await self._next(reader)
             batches: dict[int, list[Record]] = {}
             for record in records:
                 batches.setdefault(record.partition, []).append(record)
-            await _give_up([working.pop(partition) for partition in {*reader.take_lost(), *batches} & working.keys()])
+            await self._give_up(batches.keys() & self._working.keys())
             fresh = {partition: begin(batch) for partition, batch in batches.items()}
             if fresh:
                 await asyncio.wait(fresh.values(), timeout=HOLD_S)
-            working = {partition: task for partition, task in {**working, **fresh}.items() if not task.done()}
-            await asyncio.to_thread(reader.hold, tuple(working))
+            self._working |= fresh
+            await self._hold(reader)
+
+    async def _next(self, reader: Reader) -> list[Record]:
+        """Return the first records that come within a moment, and what the batch window brings."""
+        now, size = asyncio.get_running_loop().time, self._spec.batch_size
+        records = await self._receive(reader, size, POLL_S, [])
+        end = now() + self._spec.batch_window_s
+        while 0 < len(records) < size and (left := end - now()) > 0 and not self._stopping.is_set():
+            await self._hold(reader)
+            records = await self._receive(reader, size - len(records), min(POLL_S, left), records)
+        return records
+
+    async def _hold(self, reader: Reader) -> None:
+        """Receive no more of partitions that are at work, and again of those that no longer are."""
+        self._working = {partition: task for partition, task in self._working.items() if not task.done()}
+        await asyncio.to_thread(reader.hold, tuple(self._working))
+
+    async def _give_up(self, partitions: Iterable[int]) -> None:
+        """Leave batches of partitions that belong to others now."""
+        tasks = [self._working.pop(partition) for partition in list(partitions)]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     def stop(self) -> None:
         """Take no more records; what failed and waits for its next attempt is left to whoever reads the topic next."""
         self._stopping.set()
 
-    async def _receive(self, reader: Reader) -> tuple[Record, ...]:
+    async def _receive(self, reader: Reader, limit: int, wait_s: float, before: Sequence[Record]) -> list[Record]:
+        """Return the records *before* that are still ours, and up to *limit* more."""
+        more: Sequence[Record] = ()
         try:
-            records = await asyncio.to_thread(reader.receive, self._spec.batch_size, POLL_S)
+            more = await asyncio.to_thread(reader.receive, limit, wait_s)
             for trouble in reader.troubles():
                 self._complain(trouble)
-            return records
         except FnkitError as error:
             self._complain(error.explain())
             await asyncio.sleep(1.0)
-            return ()
-
-
-async def _give_up(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Leave batches of partitions that belong to others now."""
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+        lost = frozenset(reader.take_lost())
+        await self._give_up(lost & self._working.keys())
+        return [*(record for record in before if record.partition not in lost), *more]

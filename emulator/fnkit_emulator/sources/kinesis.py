@@ -28,6 +28,7 @@ from fnkit_emulator.sources.ordered import OrderedSettling
 from fnkit_emulator.sources.tally import Tally
 
 POLL_S = 0.25
+AT_ONCE = 10_000  # records of one request
 KinesisRecord = Mapping[str, Any]
 Shard = Mapping[str, Any]
 
@@ -136,21 +137,32 @@ class KinesisSource:
         iterator, settling = "", self._settling(shard)
         while not self._stopping.is_set():
             try:
-                iterator = iterator or await self._iterator(shard)
-                answer = await asyncio.to_thread(
-                    self._client.get_records, ShardIterator=iterator, Limit=max(1, self._spec.batch_size)
-                )
+                records, iterator = await self._next(iterator or await self._iterator(shard))
             except (BotoCoreError, ClientError) as error:
                 self._complain(f"shard {shard} of stream '{self._spec.address}' cannot be read: {explained(error)}")
                 iterator = ""
                 await asyncio.sleep(1.0)
                 continue
-            await settling.settle(answer["Records"])
-            iterator = answer.get("NextShardIterator") or ""
+            await settling.settle(records)
             if not iterator:
                 return  # the shard is closed, and all of it is read
-            if not answer["Records"]:
+            if not records:
                 await asyncio.sleep(POLL_S)
+
+    async def _next(self, iterator: str) -> tuple[list[KinesisRecord], str]:
+        """Return a batch, the first records and what the batch window brings, and where it goes on: `""` at the end of the shard."""
+        now = asyncio.get_running_loop().time
+        records, iterator = await self._get(iterator, self._spec.batch_size)
+        end = now() + self._spec.batch_window_s
+        while 0 < len(records) < self._spec.batch_size and iterator and (left := end - now()) > 0 and not self._stopping.is_set():
+            await asyncio.sleep(min(POLL_S, left))
+            more, iterator = await self._get(iterator, self._spec.batch_size - len(records))
+            records += more
+        return records, iterator
+
+    async def _get(self, iterator: str, limit: int) -> tuple[list[KinesisRecord], str]:
+        answer = await asyncio.to_thread(self._client.get_records, ShardIterator=iterator, Limit=min(AT_ONCE, limit))
+        return answer["Records"], answer.get("NextShardIterator") or ""
 
     async def _iterator(self, shard: str) -> str:
         where: dict[str, object] = {"ShardIteratorType": "TRIM_HORIZON"}

@@ -98,7 +98,8 @@ class LocalSource:
         end = asyncio.get_running_loop().time() + self._spec.batch_window_s
         while len(batch) < self._spec.batch_size and (left := end - asyncio.get_running_loop().time()) > 0 and not self._stopping:
             self._rung.clear()
-            await self._wait(left)
+            await self._wait(min(left, self._queue.retention.visibility_s / 3))
+            await self._do(self._queue.renew, [loan.receipt for loan in batch])  # a window may be longer than a loan
             batch += await self._do(self._queue.receive, self._spec.batch_size - len(batch))
         return batch
 

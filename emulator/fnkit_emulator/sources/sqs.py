@@ -19,6 +19,8 @@ from fnkit_emulator.sources.local import retry_delay_s
 from fnkit_emulator.sources.tally import Tally
 
 WAIT_S = 1  # of one long poll: short, so that the end of the emulator need not wait for it
+LOOK_S = 0.2  # between two looks at a queue in the last second of a batch window
+AT_ONCE = 10  # messages of one request
 
 
 class SqsSource:
@@ -50,7 +52,7 @@ class SqsSource:
         async with asyncio.TaskGroup() as group:
             while True:
                 await slots.acquire()
-                batch = await self._receive()
+                batch = await self._next()
                 if not batch:
                     break
                 group.create_task(self._handle(delivery, batch)).add_done_callback(lambda _task: slots.release())
@@ -77,24 +79,44 @@ class SqsSource:
             lane=(lambda loan: loan.message.key) if name.endswith(".fifo") else no_lane,
         )
 
-    async def _receive(self) -> Sequence[Received]:
-        while not self._stopping:
-            try:
-                answer = await asyncio.to_thread(
-                    self._client.receive_message,
-                    QueueUrl=self._url,
-                    MaxNumberOfMessages=min(10, self._spec.batch_size),
-                    WaitTimeSeconds=WAIT_S,
-                    AttributeNames=["All"],
-                    MessageAttributeNames=["All"],
-                )
-            except (BotoCoreError, ClientError) as error:
-                self._complain(f"queue '{self._spec.name}' ({self._url}) cannot be read: {explained(error)}")
-                await asyncio.sleep(1.0)
-                continue
-            if messages := answer.get("Messages"):
-                return [_received(message) for message in messages]
-        return ()
+    async def _next(self) -> Sequence[Received]:
+        """Wait for a batch: the first messages, then what the batch window brings. Empty when there is to be no more."""
+        size, window_s = self._limits()
+        batch: list[Received] = []
+        while not batch and not self._stopping:
+            batch = await self._receive(size, WAIT_S)
+        now = asyncio.get_running_loop().time
+        end = now() + window_s
+        while len(batch) < size and (left := end - now()) > 0 and not self._stopping:
+            wait_s = min(WAIT_S, int(left))  # SQS counts in whole seconds
+            more = await self._receive(size - len(batch), wait_s)
+            batch += more
+            if not more and not wait_s:
+                await asyncio.sleep(min(left, LOOK_S))
+        return batch
+
+    def _limits(self) -> tuple[int, float]:
+        """Return how many messages one batch may have, and for how many seconds it is gathered, as a mapping of Lambda has them."""
+        size, window_s = self._spec.batch_size, self._spec.batch_window_s
+        if self._url.endswith(".fifo"):
+            return min(AT_ONCE, size), 0.0
+        return size, window_s or (1.0 if size > AT_ONCE else 0.0)
+
+    async def _receive(self, limit: int, wait_s: int) -> list[Received]:
+        try:
+            answer = await asyncio.to_thread(
+                self._client.receive_message,
+                QueueUrl=self._url,
+                MaxNumberOfMessages=min(AT_ONCE, limit),
+                WaitTimeSeconds=wait_s,
+                AttributeNames=["All"],
+                MessageAttributeNames=["All"],
+            )
+        except (BotoCoreError, ClientError) as error:
+            self._complain(f"queue '{self._spec.name}' ({self._url}) cannot be read: {explained(error)}")
+            await asyncio.sleep(1.0)
+            return []
+        return [_received(message) for message in answer.get("Messages") or ()]
 
     async def _handle(self, delivery: Delivery[Received], batch: Sequence[Received]) -> None:
         outcome = await delivery.deliver(batch)
@@ -119,6 +141,10 @@ class SqsSource:
             await self._settle(self._client.change_message_visibility_batch, back)
 
     async def _settle(self, action: Callable[..., object], entries: list[dict[str, object]]) -> None:
+        for start in range(0, len(entries), AT_ONCE):
+            await self._settle_some(action, entries[start : start + AT_ONCE])
+
+    async def _settle_some(self, action: Callable[..., object], entries: list[dict[str, object]]) -> None:
         try:
             await asyncio.to_thread(action, QueueUrl=self._url, Entries=entries)
         except (BotoCoreError, ClientError) as error:  # they come again when their visibility timeout has passed
