@@ -35,6 +35,11 @@ def meant_option(word: str) -> str:
     return f"it is called {known!r} here" if known else did_you_mean(word, CALL.fields)
 
 
+def option_of(word: str) -> str:
+    """Return the option of calls that *word* is, or is called elsewhere; `""` if none."""
+    return word if word in CALL.fields else _OTHER_WORDS.get(word.lower().replace("_", ""), "")
+
+
 def find_call_faults(step: Step) -> Iterator[Problem]:
     """Yield what no value of the call options of *step*, and of its routes, can be."""
     if step.kind == "queue" and step.call != NO_CALL_OPTIONS:

@@ -135,6 +135,8 @@ def _loops(flow: Flow) -> Iterator[Problem]:
 
 def _unreachable(flow: Flow) -> Iterator[Problem]:
     reached = reachable(flow)
+    if not flow.allow_cyclic:
+        reached |= reachable(flow, find_cycle(flow))  # the refused loop is their problem
     names = {step.name for step in flow.steps}
     for step in flow.steps:
         if step.name not in reached and all(name in names for name in step.after):
@@ -179,6 +181,8 @@ def _engine(flow: Flow) -> Iterator[Problem]:
     for step in joined or flow.steps:
         if step in joined or step.name in crowded:
             message = f"synchronous flow engine doesnt support branches use async for step {step.name}"
+            if step.name in starts:
+                message = "sync engine can only have one starting step (without .after)"
             yield Problem(step.name, "sync-branches", message, 'set engine="async"')
 
 
@@ -210,7 +214,7 @@ def _functions(manifest: Manifest, flow: Flow) -> Iterator[Problem]:
         if step.function in ("", "*") or resolve_function(step.function, known):
             continue
         children = [function.name for function in manifest.functions if function.kind == "child"]
-        near = did_you_mean(step.function, children) or f"declare it: fn.add_child_function({step.function!r}, file)"
+        near = _near_functions(step.function, children)
         yield Problem(
             step.name,
             "unknown-function",
@@ -218,3 +222,11 @@ def _functions(manifest: Manifest, flow: Flow) -> Iterator[Problem]:
             "use the .add_child_function() to specify child function attributes",
             near,
         )
+
+
+def _near_functions(wanted: str, children: list[str]) -> str:
+    """Return which of the functions *children* the name *wanted* may mean."""
+    several = [name for name in children if name.endswith(f"-{wanted}")]
+    if several:
+        return f"{' and '.join(several)} end so: write the whole name of one of them"
+    return did_you_mean(wanted, children) or f"declare it: fn.add_child_function({wanted!r}, file)"

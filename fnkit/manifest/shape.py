@@ -47,7 +47,7 @@ class Text:
         elif self.filled and not value:
             faults.append(f"{path}: must not be empty")
         elif self.choices and value not in self.choices:
-            faults.append(f"{path}: {value!r} is not one of {', '.join(self.choices)}")
+            faults.append(f"{path}: {value!r} is not one of {', '.join(filter(None, self.choices))}")
         return value
 
     def write(self, value: object) -> object:

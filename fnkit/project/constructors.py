@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from fnkit.engine.expressions import compile_expression
 from fnkit.manifest import Flow, Manifest, Problem, Route, Router, Step
+from fnkit.manifest.calls import option_of
 from fnkit.manifest.spelling import closest, did_you_mean
 from fnkit.serving.authoring import RUNNER
 
@@ -109,6 +110,9 @@ def _meant(key: str, known: list[str]) -> str:
     near = closest(key, known) or closest(key, _STEP_WORDS)
     if near:
         return f"did you mean {near!r}?"
+    option = option_of(key)
+    if option:
+        return f"did you mean an option of the calls to this step: call={{{option!r}: ...}}?"
     takes = ", ".join(name for name in known if name not in _INJECTED)
     return f"it takes: {takes}" if takes else "it takes no arguments"
 

@@ -51,7 +51,7 @@ def test_faults_in_a_document_are_told_at_once_with_their_paths() -> None:
         "$.spec.steps[0].call.retries: must be at least 0, found -1",
         "$.spec.steps[0].call.backoff_s: expected a number, found inf",
         "$.spec.steps[0].call.backoff_rate: must be at least 1, found 0.5",
-        "$.spec.steps[0].call.jitter: 'some' is not one of , full, half, none",
+        "$.spec.steps[0].call.jitter: 'some' is not one of full, half, none",
     ):
         assert line in str(caught.value)
 

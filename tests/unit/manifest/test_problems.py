@@ -120,6 +120,15 @@ def test_a_function_is_meant_by_the_end_of_its_name_where_one_ends_so(wanted: st
     assert resolve_function(wanted, ("g", "nuclio-log-ds", "other-ds")) == meant
 
 
+def test_a_name_that_several_functions_end_with_has_to_be_written_whole() -> None:
+    children = (Function("a-log", "child"), Function("b-log", "child"))
+
+    (problem,) = find_problems(_manifest(_step("x", function="log"), functions=children))
+
+    assert problem.code == "unknown-function"
+    assert problem.hint == "a-log and b-log end so: write the whole name of one of them"
+
+
 def test_a_long_chain_is_checked_quickly() -> None:
     steps = (A, *(_step(f"s{number}", f"s{number - 1}" if number else "a") for number in range(5000)))
 

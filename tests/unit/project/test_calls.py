@@ -110,6 +110,18 @@ def test_a_word_that_is_no_option_is_refused_with_the_right_one(
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize(("word", "option"), [("timeout_s", "timeout_s"), ("timeout", "timeout_s"), ("retries", "retries")])
+def test_an_option_of_calls_among_the_arguments_of_a_class_is_told_where_it_belongs(word: str, option: str) -> None:
+    function, graph = _flow()
+    graph.to(Echo, "a", **{word: 3}).respond()  # type: ignore[arg-type]  # as the word stands there
+
+    with pytest.raises(ProblemsError) as caught:
+        function.load()
+
+    (problem,) = caught.value.problems
+    assert str(problem).endswith(f"did you mean an option of the calls to this step: call={{'{option}': ...}}?)")
+
+
 def test_a_value_that_means_nothing_is_told_with_all_other_faults() -> None:
     function, graph = _flow()
     graph.to(Echo, "a", call={"timeout_s": -1, "retries": "two"}).to("Nobody", "b").respond()
