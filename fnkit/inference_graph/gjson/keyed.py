@@ -65,11 +65,14 @@ def value_of(found: re.Match[bytes]) -> Value | None:
 
 def holds(comparison: Comparison, found: re.Match[bytes]) -> bool:
     """Tell whether the comparison holds for the member that the pattern *found*."""
-    if found.lastindex == 2:
-        try:
+    group = found.lastindex
+    try:
+        if group == 2:
             return comparison.decoded_tests[float](float(found[2]))
-        except ValueError:  # signs and points in no order; GJSON takes that for 0
-            pass
+        if group == 1 and b"\\" not in (raw := found[1]):
+            return comparison.decoded_tests[str](raw[1:-1].decode())
+    except ValueError:  # signs and points in no order, which GJSON takes for 0; or no UTF-8
+        pass
     return comparison.test(value_of(found))
 
 
