@@ -10,8 +10,8 @@ from fnkit.cli.console import Console
 from fnkit.cli.options import common
 from fnkit.errors import UsageError
 from fnkit.functions.queues.readers import SourceMapping
-from fnkit_emulator.sources.mappings import QueueState, queue_states
 from fnkit_emulator.sources.registry import FOLDER, read_registry, redrive
+from fnkit_emulator.sources.states import QueueState, queue_states
 
 folder = click.option(
     "--dir",
@@ -30,7 +30,10 @@ graph_option = click.option("--graph", default="", help="Only the queues of this
 @graph_option
 @common
 def command(console: Console, context: click.Context, directory: Path, graph: str) -> None:
-    """List the queues of emulated graphs: what waits, what is in flight, what is dead, and the age of the oldest message."""
+    """List the queues of emulated graphs: what waits, what is in flight, what is dead, and the age of the oldest message.
+
+    Kafka, SQS and Kinesis are asked, with the variables of this shell; "-" is what they do not tell.
+    """
     if context.invoked_subcommand is not None:
         return
     rows = []
@@ -38,6 +41,8 @@ def command(console: Console, context: click.Context, directory: Path, graph: st
         for state in queue_states(mappings, directory / name):
             console.event(event="queue", graph=name, **_facts(state))
             rows.append(_row(name, state))
+            if state.counts.trouble:
+                console.say(f"queue '{state.name}' could not be asked: {state.counts.trouble}")
     console.table(("GRAPH", "QUEUE", "KIND", "READ BY", "WAITING", "IN FLIGHT", "DEAD", "OLDEST"), rows)
 
 
@@ -76,17 +81,15 @@ def _find(directory: Path, graph: str, queue: str) -> tuple[str, SourceMapping]:
 
 
 def _facts(state: QueueState) -> dict[str, object]:
-    depth = state.depth
-    counts = (
-        {"waiting": depth.waiting, "in_flight": depth.in_flight, "dead": depth.dead, "oldest_s": depth.oldest_s} if depth else {}
-    )
-    return {"queue": state.name, "kind": state.kind, "address": state.address, "function": state.function, **counts}
+    known = {name: value for name in _COUNTED if (value := getattr(state.counts, name)) not in (None, "")}
+    return {"queue": state.name, "kind": state.kind, "address": state.address, "function": state.function, **known}
+
+
+_COUNTED = ("waiting", "in_flight", "dead", "oldest_s", "trouble")
 
 
 def _row(graph: str, state: QueueState) -> tuple[str, ...]:
-    depth = state.depth
-    if state.kind != "local":  # what waits there is the broker's to tell
-        return (graph, state.name, state.kind, state.function or "-", "-", "-", str(depth.dead if depth else 0), "-")
-    assert depth is not None
-    counts = (str(depth.waiting), str(depth.in_flight), str(depth.dead), f"{depth.oldest_s:.0f} s" if depth.waiting else "-")
-    return (graph, state.name, state.kind, state.function or "-", *counts)
+    counts = state.counts
+    numbers = ("-" if number is None else str(number) for number in (counts.waiting, counts.in_flight, counts.dead))
+    oldest = "-" if counts.oldest_s is None else f"{counts.oldest_s:.0f} s"
+    return (graph, state.name, state.kind, state.function or "-", *numbers, oldest)

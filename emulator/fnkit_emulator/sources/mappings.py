@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from fnkit.errors import FnkitError, UsageError
 from fnkit.functions.queues.kafka_record import Record
 from fnkit.functions.queues.local import LocalQueue
-from fnkit.functions.queues.message import Depth, Message
+from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.readers import SourceMapping
 from fnkit.functions.queues.spec import QueueSpec
+from fnkit.functions.queues.sqs import url_region
 from fnkit_emulator.sources.delivery import Call
 from fnkit_emulator.sources.tally import Tally
 
@@ -98,7 +98,7 @@ def _open_kafka(mapping: SourceMapping, call: Call, around: Surroundings) -> Pol
         key = (record.key or b"").decode("utf-8", "replace")
         _bury(spec, around.folder, Message(record.value, key, headers, headers["fnkit-origin"]), reason)
 
-    group = f"{mapping.function}-consumer-group"
+    group = consumer_group(mapping)
     poller: Poller = source(
         spec, lambda: reader(spec, group=group, environ=around.environ), call, bury=bury, complain=around.complain
     )
@@ -108,7 +108,7 @@ def _open_kafka(mapping: SourceMapping, call: Call, around: Surroundings) -> Pol
 def _open_sqs(mapping: SourceMapping, call: Call, around: Surroundings) -> Poller:
     sqs = import_module("fnkit.functions.queues.sqs")
     source = import_module("fnkit_emulator.sources.sqs").SqsSource
-    client = _client("sqs", around)
+    client = aws_service("sqs", around.environ, around.region, address=mapping.spec.address)
     poller: Poller = source(
         mapping.spec,
         client,
@@ -129,8 +129,8 @@ def _open_kinesis(mapping: SourceMapping, call: Call, around: Surroundings) -> P
         assert isinstance(data, bytes)
         _bury(spec, around.folder, Message(data, str(record["PartitionKey"]), {}, str(record["SequenceNumber"])), reason)
 
-    checkpoints = module.Checkpoints(around.folder / f"{spec.name}.{mapping.function}.checkpoints")
-    client = _client("kinesis", around)
+    checkpoints = module.Checkpoints(checkpoints_path(mapping, around.folder))
+    client = aws_service("kinesis", around.environ, around.region)
     poller: Poller = module.KinesisSource(
         spec, client, call, checkpoints, bury=bury, complain=around.complain, region=around.region
     )
@@ -147,22 +147,34 @@ _CLIENTS = {"kafka": "confluent_kafka", "sqs": "boto3", "kinesis": "boto3"}
 _EXTRAS = {"kafka": "fnkit[kafka]", "sqs": "fnkit[aws]", "kinesis": "fnkit[aws]"}
 
 
-def _client(service: str, around: Surroundings) -> object:
-    """Return boto3's client for what *around* says; what it does not say boto3 finds out as everywhere."""
-    said = around.environ
-    client: object = (
+def consumer_group(mapping: SourceMapping) -> str:
+    """Return the group in which the function of *mapping* reads a topic, unless the queue names another."""
+    return f"{mapping.function}-consumer-group"
+
+
+def checkpoints_path(mapping: SourceMapping, folder: Path) -> Path:
+    """Return the file that says how far the function of *mapping* has read each shard of a stream."""
+    return folder / f"{mapping.spec.name}.{mapping.function}.checkpoints"
+
+
+def aws_service(service: str, environ: Mapping[str, str], region: str, *, address: str = "", config: object = None) -> Any:
+    """Return boto3's client for what *environ* says; what it does not say boto3 finds out as everywhere.
+
+    The region is that of *address*, if that is the URL of an SQS queue in one, else what *environ* says, else *region*.
+    """
+    return (
         import_module("boto3")
-        .Session(profile_name=said.get("AWS_PROFILE"))
+        .Session(profile_name=environ.get("AWS_PROFILE"))
         .client(
             service,
-            region_name=said.get("AWS_REGION") or around.region,
-            endpoint_url=said.get(f"AWS_ENDPOINT_URL_{service.upper()}") or said.get("AWS_ENDPOINT_URL"),
-            aws_access_key_id=said.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=said.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=said.get("AWS_SESSION_TOKEN"),
+            region_name=url_region(address) or environ.get("AWS_REGION") or region,
+            endpoint_url=environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or environ.get("AWS_ENDPOINT_URL"),
+            aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=environ.get("AWS_SESSION_TOKEN"),
+            config=config,
         )
     )
-    return client
 
 
 def _bury(spec: QueueSpec, folder: Path, message: Message, reason: str) -> None:
@@ -214,33 +226,3 @@ def _said(failed: BaseExceptionGroup[BaseException]) -> str:
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
     return f"{first.message} ({first.hint})" if isinstance(first, FnkitError) and first.hint else str(first)
-
-
-@dataclass(frozen=True, slots=True)
-class QueueState:
-    """One queue as people see it."""
-
-    name: str
-    kind: str
-    address: str
-    function: str
-    depth: Depth | None
-
-
-def queue_states(mappings: Iterable[SourceMapping], folder: Path) -> tuple[QueueState, ...]:
-    """Return what the folder tells of each queue: of a local one everything, of the others their dead letters."""
-    return tuple(
-        QueueState(mapping.spec.name, mapping.spec.kind, mapping.spec.address, mapping.function, _depth(mapping.spec, folder))
-        for mapping in mappings
-    )
-
-
-def _depth(spec: QueueSpec, folder: Path) -> Depth | None:
-    name = spec.address if spec.kind == "local" else f"{spec.name}.dead"
-    if not (folder / f"{name}.db").exists():
-        return Depth(0, 0, 0, 0.0) if spec.kind == "local" else None
-    queue = LocalQueue(folder, name, retention=spec.retention)
-    with suppress(FnkitError):
-        depth = queue.depth()
-    queue.close()
-    return depth

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,13 @@ def read_registry(base: Path) -> dict[str, tuple[SourceMapping, ...]]:
 def redrive(base: Path, graph: str, mapping: SourceMapping) -> int:
     """Put the dead letters of a queue back where they came from; returns how many there were.
 
-    A message leaves the dead letters only after its topic or stream has accepted it. `QueueError` when that fails.
+    A message leaves the dead letters only after its topic or stream has accepted it. `QueueError` when that fails. Those of an SQS queue
+    lie where its redrive policy says.
     """
     spec, folder = mapping.spec, base / graph
+    if spec.kind == "sqs":
+        moved: int = import_module("fnkit_emulator.sources.ask_sqs").redrive(mapping, os.environ)
+        return moved
     if spec.kind == "local":
         queue = LocalQueue(folder, spec.address, retention=spec.retention)
         try:

@@ -112,6 +112,23 @@ class KafkaSender:
         )
 
 
+def reader_settings(spec: QueueSpec, reaching: Mapping[str, object], group: str) -> dict[str, object]:
+    """Return the settings of a member of *group*, or of the group that *spec* names; *reaching* says where the cluster is."""
+    return {
+        "group.id": spec.group or group,
+        "auto.offset.reset": spec.starting,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "allow.auto.create.topics": True,
+        "reconnect.backoff.max.ms": RECONNECT_MS,
+        "session.timeout.ms": 6_000,  # the least that brokers allow: so long the group waits for a member that was killed
+        "heartbeat.interval.ms": 2_000,
+        "log_level": 0,
+        **{name: value for name, value in spec.producer_options.items() if name.startswith(SHARED)},
+        **reaching,
+    }
+
+
 class KafkaReader:
     """Reads one topic in a consumer group; nothing is committed until `commit` says that it is done.
 
@@ -133,21 +150,7 @@ class KafkaReader:
         self._troubles: list[KafkaError] = []
         reaching = client_options(spec, environ)
         self._brokers = str(reaching["bootstrap.servers"])
-        settings = {
-            "group.id": spec.group or group,
-            "client.id": client_id,
-            "auto.offset.reset": spec.starting,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "allow.auto.create.topics": True,
-            "reconnect.backoff.max.ms": RECONNECT_MS,
-            "session.timeout.ms": 6_000,  # the least that brokers allow: so long the group waits for a member that was killed
-            "heartbeat.interval.ms": 2_000,
-            "log_level": 0,
-            **{name: value for name, value in spec.producer_options.items() if name.startswith(SHARED)},
-            **reaching,
-            "error_cb": self._troubles.append,
-        }
+        settings = {**reader_settings(spec, reaching, group), "client.id": client_id, "error_cb": self._troubles.append}
         self._consumer: Consumer = open_client(Consumer, settings, spec)
         self._consumer.subscribe([spec.address], on_revoke=self._revoked, on_lost=self._revoked)
 

@@ -9,12 +9,10 @@ import pytest
 
 from fnkit.errors import UsageError
 from fnkit.functions.queues.errors import QueueError
-from fnkit.functions.queues.local import LocalQueue
-from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.readers import find_mappings
 from fnkit.manifest import Flow, Function, Manifest, Step
 from fnkit_emulator.sources.delivery import Answer
-from fnkit_emulator.sources.mappings import EventSources, Surroundings, check_readable, dead_letters, named, queue_states
+from fnkit_emulator.sources.mappings import EventSources, Surroundings, check_readable, named
 from fnkit_emulator.sources.tally import Tally
 
 
@@ -79,34 +77,6 @@ def test_a_queue_that_cannot_be_read_here_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="can be written but not read here"):
         check_readable([mapping], installed=lambda _package: True)
-
-
-def test_the_state_of_a_queue_counts_what_waits_and_what_is_dead(tmp_path: Path) -> None:
-    mappings = find_mappings(
-        graph(
-            queue("jobs"),
-            reader("a", "jobs", "one"),
-            queue("topic", path="kafka://b:1/t"),
-            reader("b", "topic", "two"),
-            queue("empty"),
-            reader("c", "empty", "three"),
-        )
-    )
-    jobs = LocalQueue(tmp_path, "jobs")
-    jobs.send([Message(b"1"), Message(b"2")])
-    jobs.close()
-    dead = dead_letters(mappings[1].spec, tmp_path)
-    dead.bury(Message(b"poison"), "ValueError: no")
-    dead.close()
-
-    states = {state.name: state.depth for state in queue_states(mappings, tmp_path)}
-
-    assert states["jobs"] is not None
-    assert (states["jobs"].waiting, states["jobs"].dead) == (2, 0)
-    assert states["topic"] is not None
-    assert states["topic"].dead == 1
-    assert states["empty"] is not None
-    assert states["empty"].waiting == 0
 
 
 def test_a_poller_that_fails_is_said_so_and_started_again() -> None:
