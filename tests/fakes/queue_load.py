@@ -117,6 +117,11 @@ class Host:
         """Return a connection that is opened when it is used."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
+    def complaints(self) -> list[str]:
+        """What the emulator that runs now has said of failures."""
+        assert self.running is not None
+        return [str(event.get("message", "")) for event in self.running.events if event.get("event") == "failure"]
+
     def lines(self) -> list[Event]:
         """What the function behind the queue has kept, in its order."""
         if not self.sink.exists():
@@ -232,7 +237,9 @@ def settle(
 ) -> dict[str, float]:
     """Wait until everything that was accepted is accounted for, check it, and report the counts and *more* under *what*."""
     load.finish()
-    wait_until(lambda: not lost(load, host.dead(dead)), "every accepted event to be processed", patience_s=300)
+    with suppress(AssertionError):  # what is missing says more than that something is
+        wait_until(lambda: not lost(load, host.dead(dead)), "every accepted event to be processed", patience_s=300)
+    assert sorted(lost(load, host.dead(dead))) == [], host.complaints()
     lines = host.lines()
     counts = {
         "accepted": len(load.accepted),
