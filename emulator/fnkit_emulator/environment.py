@@ -170,6 +170,8 @@ class Environment:
     def _connect(self) -> RuntimeConnection:
         connection = RuntimeConnection(self)
         self._connections.add(connection)
+        if self.state == "ended":  # accepted before the port was closed
+            connection.close()
         return connection
 
     def poll(self, connection: RuntimeConnection) -> bool:
