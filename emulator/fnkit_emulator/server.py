@@ -78,6 +78,8 @@ def _while_somebody_listens(journal: Journal) -> Journal:
                 journal(happening)
             except BrokenPipeError:
                 listening = False
+            except OSError:  # the disk is full, and may have room again
+                pass
 
     return tell
 

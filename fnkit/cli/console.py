@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -11,6 +12,10 @@ from typing import IO
 from fnkit.errors import FnkitError
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+
+
+class OutputLostError(FnkitError, OSError):
+    """What is shown cannot be written: the disk is full, the terminal is gone."""
 
 
 class Console:
@@ -58,13 +63,14 @@ class Console:
     def error(self, error: FnkitError) -> None:
         """Show *error* with its place and its hint, and as a JSON line too when --json was given."""
         self._write(self._err, self.paint("error: ", "red", self._err) + error.explain())
-        self.event(
-            event="error",
-            type=type(error).__name__,
-            message=error.message,
-            where=error.where,
-            hint=error.hint,
-        )
+        with contextlib.suppress(OutputLostError):
+            self.event(
+                event="error",
+                type=type(error).__name__,
+                message=error.message,
+                where=error.where,
+                hint=error.hint,
+            )
 
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Show *rows* under *heads* in aligned columns on stdout; nothing when --json was given."""
@@ -86,5 +92,17 @@ class Console:
 
     @staticmethod
     def _write(stream: IO[str], text: str) -> None:
-        stream.write(text + "\n")
-        stream.flush()
+        try:
+            stream.write(_writable(text, stream) + "\n")
+            stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            hint = "make room on the disk, or send the output elsewhere"
+            raise OutputLostError(f"the output cannot be written: {error.strerror or error}", hint=hint) from error
+
+
+def _writable(text: str, stream: IO[str]) -> str:
+    """Return *text* with escapes in place of the characters that the encoding of *stream* does not have."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from fnkit.project.origin import is_installed
 
+_SILENTLY = (
+    "import _signal, runpy; _signal.signal({signal}, _signal.SIG_DFL); runpy.run_module({module!r}, None, '__main__', True)"
+)
 
-def own_python(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs *module* with our interpreter; files of the working directory cannot get in its way."""
-    return [sys.executable, "-P", "-m", module, *arguments]
+
+def own_python(module: str, *arguments: str, ends_silently: bool = False) -> list[str]:
+    """Return the command that runs *module* with our interpreter; files of the working directory cannot get in its way.
+
+    *ends_silently*: Ctrl-C, which reaches all processes of a terminal, ends it without a traceback, from its first import on.
+    """
+    start = ["-c", _SILENTLY.format(signal=int(signal.SIGINT), module=module)] if ends_silently else ["-m", module]
+    return [sys.executable, "-P", *start, *arguments]
 
 
 def own_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,95 @@
+"""What is shown reaches the reader, whatever takes it."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from fnkit.cli import LazyGroup
+from fnkit.cli.console import Console, OutputLostError
+from fnkit.errors import FnkitError
+from tests.fakes.patience import PATIENCE_S
+
+
+class FullDisk(io.StringIO):
+    """A file on a disk without room."""
+
+    def flush(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_characters_that_the_output_cannot_have_are_escaped() -> None:
+    shown = io.BytesIO()
+    console = Console(out=io.TextIOWrapper(shown, encoding="latin-1"))
+
+    console.result("grün → \ud800")
+
+    assert shown.getvalue() == b"gr\xfcn \\u2192 \\ud800\n"
+
+
+def test_a_full_disk_is_an_error_with_the_remedy() -> None:
+    with pytest.raises(OutputLostError) as caught:
+        Console(out=FullDisk()).result("text")
+
+    assert caught.value.explain() == (
+        "the output cannot be written: No space left on device\n  hint: make room on the disk, or send the output elsewhere"
+    )
+
+
+def test_an_error_is_shown_to_people_where_machines_cannot_be_told() -> None:
+    shown = io.StringIO()
+
+    Console(as_json=True, out=FullDisk(), err=shown).error(FnkitError("went wrong"))
+
+    assert shown.getvalue() == "error: went wrong\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the full device of Linux")
+def test_a_command_whose_output_is_lost_ends_with_exit_code_1_and_no_traceback(tmp_path: Path) -> None:
+    graph = tmp_path / "graph.py"
+    graph.write_text("import fnkit\nfnkit.new_function(name='g').set_topology('flow').to('Echo', handler=str).respond()\n")
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "fnkit", "check", str(graph)],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+
+    assert ended.stderr.splitlines()[0] == "error: the output cannot be written: No space left on device"
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == 1
+
+
+def test_ctrl_c_while_a_file_is_loaded_ends_quietly_with_130(tmp_path: Path) -> None:
+    script = tmp_path / "slow.py"
+    script.write_text("import time\nprint('begun')\ntime.sleep(600)\n")
+    command = [sys.executable, "-m", "fnkit", "check", str(script)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr is not None
+        begun = process.stderr.readline()
+
+        os.killpg(process.pid, signal.SIGINT)
+
+        assert begun == "begun\n"
+        assert process.stderr.read() == ""
+        assert process.wait(PATIENCE_S) == 130
+
+
+class Interrupted(LazyGroup):
+    """A group that is interrupted while it imports a command."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_a_command_is_imported_ends_quietly_with_130() -> None:
+    ended = CliRunner().invoke(Interrupted("fnkit"), ["check"])
+
+    assert (ended.exit_code, ended.output) == (130, "")
