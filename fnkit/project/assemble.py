@@ -26,6 +26,7 @@ from fnkit.manifest import (
     resolve_function,
 )
 from fnkit.manifest.codec import find_foreign
+from fnkit.project.absent import is_promised, read_file
 from fnkit.project.calls import merged
 from fnkit.project.constructors import find_call_problems
 from fnkit.project.files import read_requirements
@@ -53,12 +54,14 @@ else:
 class Assembly:
     """A graph on its way to data: what is known of its code, and what went wrong so far.
 
-    *errors* are the exceptions behind those *problems* that names and arguments have caused, in the order of the steps.
+    *errors* are the exceptions behind those *problems* that names and arguments have caused, in the order of the steps. *absent*: for
+    each function whose file was read without them, the modules that are not installed here.
     """
 
     function: ServingFunction
     resolver: Resolver
     settings: Settings
+    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
 
@@ -71,19 +74,23 @@ class Assembly:
 
 def assemble(function: ServingFunction, *, check_calls: bool = True) -> Loaded:
     """Return *function*'s graph as data; ProblemsError lists everything that is wrong with it."""
-    assembly, manifest = begin(function)
+    assembly, manifest = begin(function, runs_here=False)
     return finish(assembly, manifest, check_calls=check_calls)
 
 
-def begin(function: ServingFunction, namespaces: tuple[Namespace, ...] = ()) -> tuple[Assembly, Manifest]:
+def begin(
+    function: ServingFunction, namespaces: tuple[Namespace, ...] = (), *, runs_here: bool = True
+) -> tuple[Assembly, Manifest]:
     """Return the manifest of *function* and what was found out on the way; faults are noted, not raised.
 
-    What the user's own files raise while they are imported is raised.
+    What the user's own files raise while they are imported is raised. Where nothing of it *runs_here*, a file may do without modules
+    that the requirements of its function promise.
     """
     root = find_root(function)
     settings = read_settings(root or function.origin.folder, os.environ)
-    resolver = Resolver(root, function.origin, _import_modules(function, root), namespaces)
-    assembly = Assembly(function, resolver, settings)
+    assembly = Assembly(function, Resolver(root, function.origin, namespaces=namespaces), settings)
+    if root is not None:
+        assembly.resolver.modules, assembly.absent = _import_modules(assembly, root, runs_here=runs_here)
     return assembly, _manifest(assembly)
 
 
@@ -121,12 +128,23 @@ def draft_manifest(function: ServingFunction) -> Manifest:
     return Manifest(function.name, spec, topology, function.project, functions)
 
 
-def _import_modules(function: ServingFunction, root: Path | None) -> dict[str, ModuleType]:
+def _import_modules(
+    assembly: Assembly, root: Path, *, runs_here: bool
+) -> tuple[dict[str, ModuleType], dict[str, tuple[str, ...]]]:
+    """Return the modules of the functions that have a file of their own, and what these were read without."""
     modules: dict[str, ModuleType] = {}
-    for key, owner in (("", function), *function.children.items()):
-        if owner.file is not None and root is not None:
-            modules[key] = import_file(owner.file, module_name(owner.file, root), root)
-    return modules
+    absent: dict[str, tuple[str, ...]] = {}
+    for key, owner in (("", assembly.function), *assembly.function.children.items()):
+        if owner.file is None:
+            continue
+        name = module_name(owner.file, root)
+        if runs_here or not is_promised(_requirements_of(assembly, owner)):
+            modules[key] = import_file(owner.file, name, root)
+            continue
+        modules[key], missing = read_file(owner.file, name, root)
+        if missing:
+            absent[owner.name] = missing
+    return modules, absent
 
 
 def _manifest(assembly: Assembly) -> Manifest:
@@ -180,18 +198,15 @@ def _options_value(assembly: Assembly, value: object) -> object:
 
 def _functions(assembly: Assembly) -> Iterator[Function]:
     parent = assembly.function
-    project_lines = _project_requirements(assembly)
     for function in (parent, *parent.children.values()):
         spec, settings = function.spec, assembly.settings
         own = "" if function is parent else function.name
         module = assembly.resolver.modules.get(own)
-        inherited = project_lines if function is parent or not function.requirements else []
-        requirements = dict.fromkeys([*settings.requirements, *inherited, *function.requirements])
         yield Function(
             name=function.name,
             kind="entry" if function is parent else "child",
             module=module.__name__ if module else "",
-            requirements=tuple(requirements),
+            requirements=_requirements_of(assembly, function),
             memory_mb=spec.memory_mb or settings.memory_mb,
             timeout_s=spec.timeout_s or settings.timeout_s,
             concurrency=spec.concurrency or settings.concurrency,
@@ -199,6 +214,13 @@ def _functions(assembly: Assembly) -> Iterator[Function]:
             environment={**settings.environment, **parent.spec.env, **spec.env},
             streaming=bool(spec.streaming),
         )
+
+
+def _requirements_of(assembly: Assembly, function: ServingFunction) -> tuple[str, ...]:
+    """Return the requirement lines of *function*: a child that has some of its own does without the project's requirements.txt."""
+    inherits = function is assembly.function or not function.requirements
+    inherited = _project_requirements(assembly) if inherits else []
+    return tuple(dict.fromkeys([*assembly.settings.requirements, *inherited, *function.requirements]))
 
 
 def _project_requirements(assembly: Assembly) -> list[str]:
@@ -316,11 +338,17 @@ def _code(assembly: Assembly, step: str, class_name: object, handler: object, fu
     return target, method
 
 
+_SELECTOR = "_model_runner_selector"
+"""The one argument that names a class."""
+
+
 def _arguments(assembly: Assembly, step: str, args: Mapping[str, object], function: str) -> dict[str, object]:
     """Return the arguments of a step as JSON can carry them: functions and classes become references under `_key`."""
     written: dict[str, object] = {}
     for key, value in args.items():
-        if key.startswith("_") and (callable(value) or isinstance(value, str)):
+        if key == _SELECTOR and isinstance(value, str):
+            written[key] = _code(assembly, step, value, None, function)[0]
+        elif key.startswith("_") and (callable(value) or isinstance(value, str)):
             written[key] = _code(assembly, step, None, value, function)[1]
         elif _is_knot(value):
             assembly.refuse(step, "argument-value", f"the argument {key!r} contains itself, or is nested too deeply")

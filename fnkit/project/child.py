@@ -38,7 +38,7 @@ def main(request: dict[str, object]) -> dict[str, object]:
         listed = recording.begin()
         module = _import(path, root)
         function = choose(module, listed.functions, str(request["name"]), path)
-        assembly, manifest = begin(function)
+        assembly, manifest = begin(function, runs_here=False)
         return _answer(assembly, manifest, construct=bool(request["construct"]))
     except (Exception, SystemExit) as error:
         return {"error": explain(error, path)}
@@ -55,10 +55,10 @@ def _answer(assembly: Assembly, manifest: Manifest, *, construct: bool) -> dict[
         loaded = finish(assembly, manifest, check_calls=True)
         problems: tuple[object, ...] = ()
         if construct:
-            problems = find_construction_problems(manifest, assembly.resolver.objects)
+            problems = find_construction_problems(manifest, assembly.resolver.objects, absent=assembly.absent)
     except ProblemsError as error:
         return {"problems": [_as_json(problem) for problem in error.problems]}
-    warnings = find_remarks(manifest, assembly.resolver.objects)
+    warnings = find_remarks(manifest, assembly.resolver.objects, absent=assembly.absent)
     said: dict[str, object] = {"loaded": json.loads(loaded.to_json())}
     return {**said, "problems": [_as_json(problem) for problem in problems], "warnings": [_as_json(item) for item in warnings]}
 

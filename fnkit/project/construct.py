@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from fnkit.engine import Context
@@ -12,12 +12,24 @@ from fnkit.engine.routes import build_routes
 from fnkit.manifest import Flow, Manifest, Problem, Router, Step
 
 
-def find_construction_problems(manifest: Manifest, objects: Mapping[str, object]) -> tuple[Problem, ...]:
-    """Return a problem for each step whose class cannot be constructed as the graph says. *objects*: target -> class."""
+def find_construction_problems(
+    manifest: Manifest, objects: Mapping[str, object], *, absent: Collection[str] = ()
+) -> tuple[Problem, ...]:
+    """Return a problem for each step whose class cannot be constructed as the graph says. *objects*: target -> class.
+
+    *absent*: the functions whose requirements are not installed here, so that nothing of theirs can be constructed.
+    """
     spec = manifest.spec
     steps = spec.steps if isinstance(spec, Flow) else (spec.step,) if isinstance(spec, Router) else ()
     context = Context(parameters=manifest.parameters, is_mock=True, project=manifest.project)
-    return tuple(problem for step in steps for problem in _of_step(step, context, objects))
+    possible = [step for step in steps if not _needs(step, manifest.name, absent)]
+    return tuple(problem for step in possible for problem in _of_step(step, context, objects))
+
+
+def _needs(step: Step, entry: str, absent: Collection[str]) -> bool:
+    """Tell whether *step*, or a route of it, is of one of the functions *absent*; the code of the entry function is everybody's."""
+    functions = {step.function, *(route.function for route in step.routes)}
+    return entry in absent or not functions.isdisjoint(absent)
 
 
 def _of_step(step: Step, context: Context, objects: Mapping[str, object]) -> Iterator[Problem]:

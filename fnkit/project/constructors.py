@@ -9,6 +9,7 @@ from fnkit.engine.expressions import compile_expression
 from fnkit.manifest import Flow, Manifest, Problem, Route, Router, Step
 from fnkit.manifest.calls import option_of
 from fnkit.manifest.spelling import closest, did_you_mean
+from fnkit.project.absent import Absent
 from fnkit.serving.authoring import RUNNER
 
 _INJECTED = ("name", "context", "input_path", "result_path", "full_event", "graph_step", "routes")
@@ -54,6 +55,8 @@ def _of_class(name: str, used: Step | Route, objects: Mapping[str, object]) -> I
         return
     if isinstance(subject, type):
         yield from _arguments(name, subject, used.args)
+        if issubclass(subject, Absent):
+            return  # its methods may come from where we cannot look
     shown = subject.__name__ if isinstance(subject, type) else type(subject).__name__
     if used.handler:
         if not callable(getattr(subject, used.handler, None)):
@@ -69,7 +72,9 @@ def _of_model(name: str, route: Route, objects: Mapping[str, object]) -> Iterato
     subject = objects.get(route.target)
     if isinstance(subject, type):
         yield from _arguments(name, subject, route.args)
-        if not any(callable(getattr(subject, method, None)) for method in ("predict", "predict_async")):
+        if not issubclass(subject, Absent) and not any(
+            callable(getattr(subject, method, None)) for method in ("predict", "predict_async")
+        ):
             message = f"class {subject.__name__} has no method predict"
             yield Problem(name, "no-predict", message, f"derive {subject.__name__} from fnkit.serving.Model")
 

@@ -37,6 +37,11 @@ def import_file(file: Path, name: str, root: Path) -> ModuleType:
     return module
 
 
+def forget(file: Path) -> None:
+    """Have *file* imported anew when it is asked for again."""
+    _Imported.modules.pop(file, None)
+
+
 def _execute(file: Path, name: str, root: Path, *, replaces: ModuleType | None) -> ModuleType:
     spec = spec_from_file_location(name, file)
     if spec is None or spec.loader is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from fnkit.manifest import Flow, Manifest, Problem, Router, Step
 from fnkit.manifest.reach import followers_of, starts_of
@@ -10,13 +11,25 @@ from fnkit.serving import ModelRunnerSelector
 from fnkit.serving.authoring import RUNNER
 
 
-def find_remarks(manifest: Manifest, objects: Mapping[str, object]) -> tuple[Problem, ...]:
-    """Return functions that nothing runs in, and branches whose events are never answered. *objects*: target -> class."""
+def find_remarks(
+    manifest: Manifest, objects: Mapping[str, object], *, absent: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> tuple[Problem, ...]:
+    """Return functions that nothing runs in, and branches whose events are never answered. *objects*: target -> class.
+
+    *absent*: for each function that could be read only, the modules that are not installed here.
+    """
     spec = manifest.spec
-    found = [*_idle_functions(manifest)]
+    found = [*(_unseen(function, modules) for function, modules in absent.items()), *_idle_functions(manifest)]
     if isinstance(spec, Flow):
         found += _unanswered(spec, objects)
     return tuple(found)
+
+
+def _unseen(function: str, modules: tuple[str, ...]) -> Problem:
+    message = f"the code of the function {function!r} has been read, but not tried: {', '.join(modules)} cannot be imported here"
+    return Problem(
+        "", "not-installed", message, "its bundle brings what its requirements name; to have all of it checked, install them here"
+    )
 
 
 def _idle_functions(manifest: Manifest) -> Iterator[Problem]:

@@ -129,6 +129,29 @@ def test_a_requirement_of_the_step_file_is_in_the_bundle(project: Path, tmp_path
         assert {"alpha.py", "serve.py", "greetings.py", "fnkit-bootstrap"} <= set(archive.namelist())
 
 
+def test_children_bring_versions_of_their_own_that_are_not_installed_here(tmp_path: Path) -> None:
+    for version in ("1.0", "2.0"):
+        make_wheel(tmp_path, "alpha_of_nobody", {"alpha_of_nobody.py": f"VERSION = {version!r}\n"}, version=version)
+    step = "import alpha_of_nobody\n\ndef run(body):\n    return alpha_of_nobody.VERSION\n"
+    graph = "import fnkit\nfn = fnkit.code_to_function('two', kind='serving')\ngraph = fn.set_topology('flow')\n"
+    for name, version in (("old", "1.0"), ("new", "2.0")):
+        graph += f"fn.add_child_function({name!r}, '{name}.py', requirements=['alpha_of_nobody=={version}'])\n"
+    graph += "graph.to(name='a', handler='run', function='old').to(name='b', handler='run', function='new').respond()\n"
+    _project(tmp_path / "project", {"graph.py": graph, "old.py": step, "new.py": step})
+    environ = {**offline(tmp_path), "FNKIT_CACHE_DIR": str(tmp_path / "cache")}
+
+    done = _build(tmp_path / "project" / "graph.py", tmp_path / "out", environ=environ)
+
+    assert done.returncode == 0, done.stderr
+    brought = {}
+    for name in ("old", "new"):
+        with zipfile.ZipFile(tmp_path / "out" / f"{name}.zip") as archive:
+            brought[name] = archive.read("alpha_of_nobody.py").decode().strip()
+    assert brought == {"old": "VERSION = '1.0'", "new": "VERSION = '2.0'"}
+    with zipfile.ZipFile(tmp_path / "out" / "two.zip") as archive:
+        assert "alpha_of_nobody.py" not in archive.namelist()
+
+
 @pytest.mark.parametrize(
     ("target", "code", "words"),
     [
