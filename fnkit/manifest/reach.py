@@ -24,11 +24,14 @@ def starts_of(flow: Flow) -> list[str]:
     return [step.name for step in flow.steps if set(step.after) <= set(step.cycle_from) and step.name not in handlers]
 
 
-def reachable(flow: Flow) -> set[str]:
-    """Return the names of the steps that an event, or the error of a step that is reached, can get to."""
+def reachable(flow: Flow, starts: Iterable[str] | None = None) -> set[str]:
+    """Return the names of the steps that an event, or the error of a step that is reached, can get to from *starts*.
+
+    Without *starts*: from where events come in.
+    """
     behind = followers_of(flow)
     handlers = {step.name: step.on_error for step in flow.steps}
-    pending = [*starts_of(flow), flow.on_error]
+    pending = [*starts_of(flow), flow.on_error] if starts is None else [*starts]
     reached: set[str] = set()
     while pending:
         name = pending.pop()
