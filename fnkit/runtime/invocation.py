@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os.path import dirname
 
+from fnkit.errors import FnkitError
 from fnkit.lean import import_module
 
 TYPE_CHECKING = False
@@ -20,10 +21,18 @@ _OURS = (dirname(dirname(__file__)), "<frozen importlib")
 
 
 def stack_of(error: BaseException) -> tuple[str, ...]:
-    """Return the lines of the traceback of *error* from the first frame of the user's code on; all where there is none."""
+    """Return the lines of the traceback of *error* from the first frame of the user's code on.
+
+    Where there is none: the lines that an error of another function brings, nothing for what we refuse with a reason, else all.
+    """
     traceback = import_module("traceback")  # only those who fail pay for its import
     frames = traceback.extract_tb(error.__traceback__)
-    first = next((at for at, frame in enumerate(frames) if not frame.filename.startswith(_OURS)), 0)
+    first = next((at for at, frame in enumerate(frames) if not frame.filename.startswith(_OURS)), -1)
+    if first < 0:
+        remote: tuple[str, ...] = getattr(error, "remote_stack", ())
+        if remote or isinstance(error, FnkitError):
+            return remote
+        first = 0
     return tuple(traceback.format_list(frames[first:]))
 
 
