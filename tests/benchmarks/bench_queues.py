@@ -2,8 +2,9 @@
 
 Local queue: events per second that are sent, received and deleted, each durable when `send` returns, against plain SQLite inserts and
 deletes in the same journal mode, and against `persist-queue` and `litequeue` from PyPI, in an environment of their own. Kafka: through our
-sender and reader, against a bare confluent-kafka loop, over librdkafka's mock broker. Hops: a request whose steps are fused, and one that
-calls two steps in another function, against a bare HTTP request. All run interleaved; medians and ratios are shown.
+sender and reader, against a bare confluent-kafka loop, over librdkafka's mock broker. Hops: requests to the same two steps in one function,
+in two and in three, whole answers and the first chunk of a streamed one, against a bare HTTP request. All run interleaved; medians and
+ratios are shown.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,6 +40,7 @@ from tests.fakes.emulator_process import emulator
 _PROJECT = Path(__file__).parents[1] / "projects" / "queues"
 BODY = json.dumps({"records": [{"int": 2, "x2": 4}], "text": "x" * 200}).encode()
 PEERS = ("persist-queue", "litequeue")
+HOPS = {"fused": "no call", "declared": "1 call", "step": "2 calls"}
 PEER_SCRIPT = """
 import sys, time, tempfile, os
 kind, count, body = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -170,45 +173,68 @@ def kafka_bare(brokers: str) -> Callable[[int], float]:
 
 
 def hops(rounds: int, requests: int) -> None:
-    """Show what a request costs through the emulator when its two steps are fused and when each has a function of its own.
+    """Show what calls between functions cost: a whole answer, and the first chunk of a streamed one, one row per placement.
 
     The row to compare with is one HTTP request to the emulator itself, which runs no function.
     """
-    steps = (Step("one", target="hops:Pass"), Step("two", target="hops:Pass", after=("one",), responder=True))
-    entry = Function(name="hops", kind="entry", module="hops", timeout_s=60)
-    manifest = Manifest(name="hops", spec=Flow(steps=steps), functions=(entry,))
-    times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        urls = {}
-        for placement in ("fused", "step"):
-            built = Path(folder) / placement
-            build(Loaded(manifest, _PROJECT), built, placement=placement)
-            running = stack.enter_context(emulator(built, "--queue-dir", str(Path(folder) / "queues" / placement)))
-            urls[f"placement {placement}: {2 * (placement == 'step')} calls between functions"] = running.url
-            urls.setdefault("bare HTTP request", f"{running.url}_fnkit/health")
-        names = ["bare HTTP request", *(name for name in urls if name != "bare HTTP request")]
-        for _ in range(rounds):
-            for name in names:
-                times.setdefault(name, []).extend(_request_times(urls[name], requests))
-    print(f"\nHops: {rounds * requests} requests each, milliseconds")
-    base = statistics.median(times[names[0]])
-    for name in names:
-        median = statistics.median(times[name])
+        for title, first, seconds in (("whole answers", "Pass", _answer_s), ("first chunk", "Pour", _first_chunk_s)):
+            urls = {"bare HTTP request": ""}
+            for placement, calls in HOPS.items():
+                built = _build_hops(Path(folder) / first / placement, first, placement)
+                running = stack.enter_context(emulator(built, "-q"))
+                urls["bare HTTP request"] = f"{running.url}_fnkit/health"
+                urls[f"placement {placement}: {calls} between functions"] = running.url
+            times: dict[str, list[float]] = {name: [] for name in urls}
+            for _ in range(rounds):
+                for name, url in urls.items():
+                    times[name] += _request_times(url, requests, seconds)
+            _show_hops(title, times)
+
+
+def _build_hops(out: Path, first: str, placement: str) -> Path:
+    """Build a flow of two steps, of which the second names a function of its own."""
+    steps = (Step("one", target=f"hops:{first}"), Step("two", target="hops:Pass", after=("one",), function="two", responder=True))
+    streaming = first == "Pour"
+    entry = replace(Function(name="hops", kind="entry", module="hops", timeout_s=60), streaming=streaming)
+    child = Function(name="two", kind="child", module="hops", timeout_s=60)
+    manifest = Manifest(name="hops", spec=Flow(steps=steps), functions=(entry, child), streaming=streaming)
+    build(Loaded(manifest, _PROJECT), out, placement=placement)
+    return out
+
+
+def _show_hops(title: str, times: dict[str, list[float]]) -> None:
+    base = statistics.median(times["bare HTTP request"])
+    print(f"\nHops, {title}: median of {len(times['bare HTTP request'])} requests, milliseconds")
+    for name, found in times.items():
+        median = statistics.median(found)
         print(f"  {name:44} {median * 1000:10.2f}  {(median - base) * 1000:+6.2f} over a bare request")
 
 
-def _request_times(url: str, count: int) -> list[float]:
+def _request_times(url: str, count: int, seconds: Callable[[http.client.HTTPConnection, str], float]) -> list[float]:
     parts = urlsplit(url)
     assert parts.hostname is not None
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
-    times = []
-    for _ in range(count):
-        start = time.perf_counter()
-        connection.request("GET" if "health" in url else "POST", parts.path, None if "health" in url else b'"hello"')
-        connection.getresponse().read()
-        times.append(time.perf_counter() - start)
+    times = [seconds(connection, parts.path) for _ in range(count)]
     connection.close()
     return times[1:]  # the first may start an environment
+
+
+def _answer_s(connection: http.client.HTTPConnection, path: str) -> float:
+    start = time.perf_counter()
+    connection.request("GET" if "health" in path else "POST", path, None if "health" in path else b'"hello"')
+    connection.getresponse().read()
+    return time.perf_counter() - start
+
+
+def _first_chunk_s(connection: http.client.HTTPConnection, path: str) -> float:
+    start = time.perf_counter()
+    connection.request("GET" if "health" in path else "POST", path, None if "health" in path else b'{"chunks": 2, "size": 10}')
+    answer = connection.getresponse()
+    answer.read1(10)
+    took = time.perf_counter() - start
+    answer.read()
+    return took
 
 
 def compare(title: str, runs: dict[str, Callable[[int], float]], count: int, rounds: int) -> None:
@@ -260,6 +286,7 @@ def main(arguments: list[str] | None = None) -> None:
         count,
         min(rounds, 3),
     )
+    hops(rounds, 60 if options.quick else 200)
 
 
 if __name__ == "__main__":
