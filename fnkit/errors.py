@@ -112,6 +112,10 @@ class MLRunBadRequestError(MLRunHTTPStatusError):
     status = 400
 
 
+class UnreadableBodyError(MLRunBadRequestError):
+    """400: a body that is not what its content type says. The answer is the message alone, as MLRun's is."""
+
+
 class MLRunInvalidArgumentError(MLRunBadRequestError, ValueError):
     """400: an argument has a value that cannot be used."""
 
@@ -160,12 +164,20 @@ class MLRunUnprocessableEntityError(MLRunHTTPStatusError):
     status = 422
 
 
+class MLRunInvalidArgumentTypeError(MLRunBadRequestError, TypeError):
+    """400: an argument is of a type that cannot be used."""
+
+
 class MLRunRuntimeError(MLRunHTTPStatusError, RuntimeError):
     """500: something failed at run time."""
 
 
 class MLRunInternalServerError(MLRunHTTPStatusError):
     """500 Internal Server Error."""
+
+
+class MLRunMissingDependencyError(MLRunInternalServerError):
+    """500: a package that is needed is not installed."""
 
 
 class MLRunNotImplementedServerError(MLRunHTTPStatusError):
@@ -180,13 +192,13 @@ class MLRunServiceUnavailableError(MLRunHTTPStatusError):
     status = 503
 
 
-class MLRunTimeoutError(MLRunHTTPStatusError):
+class MLRunTimeoutError(MLRunHTTPStatusError, TimeoutError):
     """504 Gateway Timeout."""
 
     status = 504
 
 
-class StepTimeoutError(MLRunTimeoutError, TimeoutError):
+class StepTimeoutError(MLRunTimeoutError):
     """504: a step did not answer, or its stream stood still, for longer than its call options allow."""
 
 

@@ -28,19 +28,19 @@ def write_path(body: object, path: str, result: object) -> object:
     """Put *result* at the dotted *path* of *body*, making the dicts on the way, and return *body*.
 
     A result that is the body itself is put there as a copy of its first level: a body never contains itself.
+    TypeError where *body* is no dict, and where something else than a dict lies on the way: nothing is overwritten to make room.
     """
     if not path:
         return result
     if not isinstance(body, dict):
-        raise TypeError(f"result_path '{path}' needs a dict as the body, not {type(body).__name__}")
+        raise TypeError("result_path parameter supports only dict-like event bodies")
     if result is body:
         result = dict(body)
     place = body
     *parents, last = path.split(".")
     for key in parents:
-        below = place.get(key)
-        if not isinstance(below, dict):
-            below = place[key] = {}
-        place = below
+        place = place.setdefault(key, {})
+        if not isinstance(place, dict):
+            raise TypeError(f"'{type(place).__name__}' object does not support item assignment")
     place[last] = result
     return body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fnkit.errors import MLRunBadRequestError, MLRunInternalServerError
+from fnkit.errors import MLRunInternalServerError, UnreadableBodyError
 from fnkit.lean import dumps, loads
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ def media_type(content_type: str) -> str:
 def decode_body(body: object, content_type: str, default_content_type: str = "") -> object:
     """Return *body* as steps see it: JSON text becomes its value where the content type says JSON, or says nothing.
 
-    MLRunBadRequestError (400) where the content type promises JSON and the body is not.
+    UnreadableBodyError (400) where the content type promises JSON and the body is not.
     """
     if not isinstance(body, (str, bytes)) or not body:
         return body
@@ -35,9 +35,7 @@ def decode_body(body: object, content_type: str, default_content_type: str = "")
     except (ValueError, RecursionError) as error:
         if not kind:
             return body
-        raise MLRunBadRequestError(
-            f"failed to json decode event, {error}", hint=f"send JSON, or another Content-Type than {kind}"
-        ) from error
+        raise UnreadableBodyError(f"failed to json decode event, {error}") from error
 
 
 def receive(event: Event, default_content_type: str = "") -> None:

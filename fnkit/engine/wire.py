@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fnkit.engine.payload import JSON, NDJSON, SSE, TEXT, encode, json_text, media_type
 from fnkit.engine.response import Response, WireResponse, stack_of
-from fnkit.errors import FnkitError, MLRunHTTPStatusError, MLRunInternalServerError, StreamingError
+from fnkit.errors import FnkitError, MLRunHTTPStatusError, MLRunInternalServerError, StreamingError, UnreadableBodyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +29,12 @@ def status_of(error: BaseException) -> int:
 
 
 def error_response(error: BaseException, *, verbose: bool = False) -> Response:
-    """Return what the client gets for *error*: `ClassName: message` as text, with the traceback where *verbose*."""
-    text = f"{type(error).__name__}: {error}"
+    """Return what the client gets for *error*: `ClassName: message` as text, with the traceback where *verbose*.
+
+    An error without a message is shown as Python writes it: `ValueError: ValueError()`.
+    """
+    message = str(error) or repr(error)
+    text = message if isinstance(error, UnreadableBodyError) else f"{type(error).__name__}: {message}"
     if isinstance(error, FnkitError) and error.hint:
         text += f"\nhint: {error.hint}"
     if verbose:

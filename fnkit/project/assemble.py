@@ -289,7 +289,7 @@ def _check_error_targets(assembly: Assembly, graph: FlowGraph) -> None:
     for step in graph.steps.values():
         if step.error_before and step.error_before not in graph.steps:
             message = f"cant set before, there is no step named {step.error_before}"
-            assembly.refuse(step.name, "missing-step", message)
+            assembly.refuse(step.name, "error-target", message)
 
 
 def _router_step(assembly: Assembly, graph: RouterGraph) -> Step:

@@ -8,7 +8,7 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING
 
 from fnkit.engine import Context, Event, FlowTopology, Response, Stream, compile_flow, error_response, receive
-from fnkit.errors import GraphError, MLRunInvalidArgumentError, ProblemsError
+from fnkit.errors import GraphError, MLRunInvalidArgumentError, MLRunRuntimeError, ProblemsError
 from fnkit.manifest import Flow, Manifest, Step, find_problems, resolve_function
 from fnkit.project.assemble import Assembly, begin
 from fnkit.project.mock_loop import MockStream, Stepper
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 # What a mock server lets pass: it runs everything in one place, so what only a deployment needs may be missing.
 _TOLERATED = frozenset(("unknown-function", "queue-function", "many-queues", "function-name", "trigger", "queue-path"))
+
+
+# What MLRun raises for a fault where it is not its GraphError.
+_RAISED: Mapping[str, type[GraphError | MLRunInvalidArgumentError | MLRunRuntimeError]] = {
+    "error-target": MLRunInvalidArgumentError,
+    "no-routes": MLRunRuntimeError,
+}
 
 
 class Recorded:
@@ -82,7 +89,8 @@ class MockServer:
         """Send one event through the graph and return what it answers: a value, a `Response`, or a generator of chunks.
 
         RuntimeError `failed (STATUS): BODY` for a status of 300 and above, unless *silent*: then the `Response` is returned.
-        With *get_body* false every whole answer is returned as a `Response`. The default *method* is POST with a body, else GET.
+        With *get_body* false every whole answer is returned as a `Response`. The default *method* is POST with a body that is not
+        empty, else GET.
         """
         if self._finished:
             raise ValueError("Cannot emit to a terminated flow")
@@ -90,7 +98,7 @@ class MockServer:
             body,
             id=event_id or "",
             headers=headers,
-            method=method or ("GET" if body is None else "POST"),
+            method=method or ("POST" if body else "GET"),
             path=path or "/",
             content_type=content_type or "",
             trigger=trigger,
@@ -205,7 +213,8 @@ def _refuse_faulty(assembly: Assembly, manifest: Manifest) -> None:
     problems += [problem for problem in assembly.problems if problem.code not in _TOLERATED]
     if len(problems) == 1:
         problem = problems[0]
-        raise GraphError(problem.message, where=f"step {problem.step!r}" if problem.step else "", hint=problem.hint)
+        kind = _RAISED.get(problem.code, GraphError)
+        raise kind(problem.message, where=f"step {problem.step!r}" if problem.step else "", hint=problem.hint)
     if problems:
         raise GraphError(str(ProblemsError(f"the graph {manifest.name!r}", tuple(problems))))
 

@@ -167,7 +167,7 @@ class ModelRunner:
         names = [self._name_of(item) for item in wanted]
         unknown = [name for name in names if name not in self._endpoints]
         if unknown:
-            raise ValueError(f"The following selected Runnables are not registered: {', '.join(unknown)}")
+            raise ValueError(f"The following selected Runnables are not registered: {','.join(unknown)}")
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"select_runnables() returned more than one outlet named '{twice}'")
@@ -179,7 +179,11 @@ class ModelRunner:
         return str(item)
 
     async def _run(self, chosen: Sequence[str], body: object, path: str) -> dict[str, object]:
-        """Return the result of each chosen model, which gets a copy of the body; ModelRunnerError names all that failed."""
+        """Return the result of each chosen model, which gets a copy of the body.
+
+        ModelRunnerError, in MLRun's words, which its clients know: the message begins with the class's name and has a line for each
+        model that ran, `NAME ERROR` or `NAME None`.
+        """
         if len(chosen) == 1 or self._pools is None:
             outcomes = [await self._outcome(name, body, path) for name in chosen]
         else:
@@ -192,7 +196,8 @@ class ModelRunner:
             for result in results.values():
                 if result.__class__ in STREAMS:
                     await close_source(result)
-            raise ModelRunnerError(";\n".join(f"{name} {told[name]}" for name in raising)) from failed[raising[0]]
+            lines = ";\n".join(f"{name} {told.get(name)}" for name in results)
+            raise ModelRunnerError(f"ModelRunnerError: {lines}") from failed[raising[0]]
         return {name: {"error": told[name]} if name in told else result for name, result in results.items()}
 
     async def _outcome(self, endpoint: str, body: object, path: str) -> object:
@@ -220,7 +225,9 @@ def _here(model: Model) -> Call:
 def _check_method(model: Model, mechanism: str) -> None:
     method = "predict_async" if mechanism == "asyncio" else "predict"
     if getattr(type(model), method) is getattr(Model, method):
-        raise ModelRunnerError(f"{model.name} is running with {mechanism} execution_mechanism but {method}() is not implemented")
+        raise ModelRunnerError(
+            f"ModelRunnerError: {model.name} is running with {mechanism} execution_mechanism but {method}() is not implemented"
+        )
 
 
 def _selector(selector: Callable[..., object] | None, parameters: Mapping[str, object]) -> ModelRunnerSelector:

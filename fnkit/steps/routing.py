@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 from fnkit.engine.event import Event
-from fnkit.errors import MLRunInvalidArgumentError, MLRunRuntimeError
+from fnkit.errors import MLRunInvalidArgumentError, MLRunInvalidArgumentTypeError, MLRunRuntimeError
 from fnkit.steps.calls import Function, applied, rewritten
 
 TYPE_CHECKING = False
@@ -46,11 +46,13 @@ class ChoiceByField(Choice):
             raise MLRunInvalidArgumentError(f"Field {field} exists but its value is None.")
         if not isinstance(value, str | list | tuple):
             kind = type(value).__name__
-            raise MLRunInvalidArgumentError(f"Field {field} must be a string or list of strings but is instead of type '{kind}'.")
+            raise MLRunInvalidArgumentTypeError(
+                f"Field {field} must be a string or list of strings but is instead of type '{kind}'."
+            )
         if not value and not isinstance(value, str):
             raise MLRunRuntimeError(f"The value of the key {field} cannot be an empty {type(value).__name__}.")
         if not all(isinstance(name, str) for name in value):
-            raise MLRunInvalidArgumentError(f"Field {field} must be a list or tuple of strings but contains different types.")
+            raise MLRunInvalidArgumentTypeError(f"Field {field} must be a list or tuple of strings but contains different types.")
         return value
 
 

@@ -280,8 +280,17 @@ def test_a_result_that_is_the_body_never_makes_the_body_contain_itself() -> None
 
 
 def test_a_result_path_into_something_else_than_a_dict_is_a_clear_error() -> None:
-    with pytest.raises(TypeError, match="result_path 'r' needs a dict as the body, not str"):
+    with pytest.raises(TypeError, match="result_path parameter supports only dict-like event bodies"):
         answer(flow(one("Ident", result_path="r")), "text")
+
+
+def test_a_result_path_does_not_overwrite_what_lies_on_its_way() -> None:
+    body = {"out": 5}
+
+    with pytest.raises(TypeError, match="'int' object does not support item assignment"):
+        answer(flow(one("Ident", result_path="out.r")), body)
+
+    assert body == {"out": 5}
 
 
 def test_a_full_event_step_must_return_the_event() -> None:

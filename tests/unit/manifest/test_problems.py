@@ -66,6 +66,7 @@ def test_a_problem_reads_as_a_sentence_with_its_step_and_remedy() -> None:
         ((_step("a", responder=True), _step("b", responder=True)), {}, [("", "two-responders")]),
         ((_step("a", responder=True), _step("b", "a")), {}, [("a", "responder-mid-graph")]),
         ((A, _step("b", "a"), _step("c", "b", "d"), _step("d", "c")), {}, [("c", "loop")]),
+        ((_step("b", "c"), _step("c", "b"), _step("d", "c")), {}, [("b", "loop")]),
         ((A, _step("b", "c"), _step("c", "b")), {"allow_cyclic": True}, [("b", "unreachable"), ("c", "unreachable")]),
         ((A, _step("b", "a"), _step("c", "a")), {"engine": "sync"}, [("c", "sync-branches")]),
         ((A, _step("b")), {"engine": "sync"}, [("b", "sync-branches")]),
@@ -83,6 +84,12 @@ def test_a_cyclic_graph_may_answer_in_the_middle() -> None:
     steps = (_step("a", "b", cycle_from=("b",), responder=True), _step("b", "a"))
 
     assert _codes(*steps, allow_cyclic=True) == []
+
+
+def test_a_second_start_of_a_sync_graph_is_told_as_what_it_is() -> None:
+    (problem,) = find_problems(_manifest(A, _step("b"), engine="sync"))
+
+    assert problem.message == "sync engine can only have one starting step (without .after)"
 
 
 def test_a_loop_is_told_with_its_path() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import fnkit
 from fnkit.engine import Response
-from fnkit.errors import GraphError, MLRunInvalidArgumentError
+from fnkit.errors import GraphError, MLRunInvalidArgumentError, MLRunRuntimeError
 from fnkit.project import FlowGraph, ServingFunction
 from tests.fakes.patience import quickest
 
@@ -137,7 +137,9 @@ def test_a_response_that_streams_keeps_its_status() -> None:
     ("given", "seen"),
     [
         ({}, ["/", "GET", "", None]),
-        ({"body": 0}, ["/", "POST", "", 0]),
+        ({"body": 0}, ["/", "GET", "", 0]),
+        ({"body": {}}, ["/", "GET", "", {}]),
+        ({"body": 1}, ["/", "POST", "", 1]),
         ({"body": '{"a": 1}'}, ["/", "POST", "", {"a": 1}]),
         ({"body": '{"a": 1}', "content_type": "text/plain"}, ["/", "POST", "text/plain", '{"a": 1}']),
         ({"path": "/x", "method": "PUT", "body": b"\xff"}, ["/x", "PUT", "", b"\xff"]),
@@ -334,6 +336,16 @@ def test_several_faults_of_a_graph_are_told_at_once() -> None:
 
     with pytest.raises(GraphError, match="2 problems"):
         graph.to_mock_server()
+
+
+def test_a_single_fault_is_raised_as_the_class_that_mlrun_raises() -> None:
+    graph = _flow()
+    graph.to(Seen, "a").error_handler("caught", Seen, before="far").respond()
+
+    with pytest.raises(MLRunInvalidArgumentError, match="cant set before, there is no step named far"):
+        graph.to_mock_server()
+    with pytest.raises(MLRunRuntimeError, match="You have to add models to the router step before initializing it"):
+        _function().set_topology("router").to_mock_server()
 
 
 def test_a_function_without_a_graph_has_no_server() -> None:

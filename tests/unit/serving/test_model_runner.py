@@ -254,12 +254,15 @@ def test_a_selector_chooses_the_next_step() -> None:
             server.test(body={"v": 1, "go": "up"})
 
 
-def test_all_failing_models_are_named_once() -> None:
+def test_the_error_has_a_line_for_each_model_that_ran() -> None:
     with serving(runner(("a", Fails, "naive"), ("b", Fails, "thread_pool"), ("c", Where, "naive"))) as server:
         with pytest.raises(RuntimeError) as caught:
             server.test(body={})
 
-    assert str(caught.value) == "failed (400): ModelRunnerError: a TypeError: a cannot;\nb TypeError: b cannot"
+    assert (
+        str(caught.value)
+        == "failed (400): ModelRunnerError: ModelRunnerError: a TypeError: a cannot;\nb TypeError: b cannot;\nc None"
+    )
 
 
 def test_errors_may_be_results() -> None:
@@ -418,6 +421,14 @@ def test_what_cannot_be_added_is_refused_at_once() -> None:
         ModelRunnerStep(model_runner_selector=ByKind("x"), model_runner_selector_parameters={"kind": "y"})
     with pytest.raises(GraphError, match="'mr' has no models"):
         flow().to(ModelRunnerStep(name="mr"))
+
+
+def test_a_selector_that_nothing_knows_is_told_as_a_class() -> None:
+    with (
+        pytest.raises(ImportError, match="Failed to import NoSelector"),
+        serving(runner(("p", Add, "naive"), model_runner_selector="NoSelector")),
+    ):
+        pass
 
 
 def test_shared_models_are_checked_when_they_are_added() -> None:
