@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnkit.engine.answer import Answer
-from fnkit.engine.chunks import route
+from fnkit.engine.chunks import placed, route
 from fnkit.engine.compile import flow_of, node_of, waits
 from fnkit.engine.construct import build_step
 from fnkit.engine.edges import followers
@@ -42,7 +42,7 @@ def load_step(manifest: Manifest, step_name: str, *, namespaces: Sequence[Namesp
         )
     follow = followers(flow).get(step.name, [])
     targets = tuple(Node(name, index, identity) for index, name in enumerate(follow))
-    node.aim((*targets, COMPLETE) if step.responder else targets)
+    node.aim((COMPLETE, *targets) if step.responder else targets)
     return LoneStep(node, needs_loop=waits(built))
 
 
@@ -74,7 +74,7 @@ class LoneStep:
         if isinstance(result, Drop):
             return Answer(None, ())
         if isinstance(result, Many):
-            return Answer(list(result.bodies), many=True)
+            return Answer(list(placed(node, event, result).bodies), many=True)
         if result.__class__ in STREAMS:
             return Answer(self._chunks(event, result), streaming=True)
         if not node.takes_event:

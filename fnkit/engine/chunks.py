@@ -14,7 +14,7 @@ from fnkit.engine.isolation import isolate
 from fnkit.engine.node import COMPLETE, Node
 from fnkit.engine.outlets import choose
 from fnkit.engine.paths import write_path
-from fnkit.engine.powers import COROUTINE, DROP, RemoteStream
+from fnkit.engine.powers import COROUTINE, DROP, Many, RemoteStream
 from fnkit.engine.stream import Stream, SyncSource, close_source
 from fnkit.errors import StreamingError
 
@@ -173,6 +173,13 @@ def _chunk_body(node: Node, event: Event, chunk: object) -> object:
     if node.result_path:
         return write_path(isolate(event.body), node.result_path, chunk)
     return chunk
+
+
+def placed(node: Node, event: Event, many: Many) -> Many:
+    """Return *many* as the step's `result_path` wants them: each in a copy of the body."""
+    if not node.result_path:
+        return many
+    return Many([write_path(isolate(event.body), node.result_path, body) for body in many.bodies])
 
 
 def _routed(node: Node, outlets: tuple[str, ...] | None) -> tuple[Node, ...]:

@@ -193,7 +193,7 @@ class Compiler:
                 raise GraphError(
                     f"Ambiguous outlet name '{COMPLETE.name}' in step '{name}'", hint="give the next step another name"
                 )
-            node.aim((*targets, COMPLETE) if name in responders else targets)
+            node.aim((COMPLETE, *targets) if name in responders else targets)
             guard = self._part.steps[name].on_error or (self._flow.on_error if name not in handlers else "")
             node.handler = nodes.get(guard) if guard != name else None
             if node.power == "merge":
@@ -226,7 +226,7 @@ def node_of(index: int, step: Step, built: Built) -> Node:
     node.takes_event = built.takes_event and built.call is not None
     node.select = built.select
     node.select_event = built.takes_event and built.call is None
-    if not node.takes_event:
+    if not (node.takes_event or built.call is None or getattr(built.object, "keeps_body", False)):
         node.input_path, node.result_path = step.input_path, step.result_path
     return node
 

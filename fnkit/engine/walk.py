@@ -7,7 +7,7 @@ afterwards where no step ever waits. A path ends at `Complete` with a body, or i
 
 from __future__ import annotations
 
-from fnkit.engine.chunks import NOTHING, Onward, Routed, route, run_whole, stream_on
+from fnkit.engine.chunks import NOTHING, Onward, Routed, placed, route, run_whole, stream_on
 from fnkit.engine.event import Event
 from fnkit.engine.node import COMPLETE, Node
 from fnkit.engine.outlets import choose
@@ -161,6 +161,8 @@ async def _apply_call(trip: Trip, node: Node, event: Event) -> tuple[object, Eve
         result = node.call(read_path(event.body, node.input_path))
     if result.__class__ is COROUTINE:
         result = await result
+    if isinstance(result, Many):
+        return placed(node, event, result), event
     if result.__class__ in SPECIAL:
         return result, event
     if node.power == "queue":

@@ -9,10 +9,12 @@ from fnkit.steps.calls import Function, applied
 
 
 class Filter:
-    """Let those bodies pass for which *fn* gives something true."""
+    """Let those bodies pass for which *fn* gives something true; with *input_path* it is asked about that part of the body."""
 
-    def __init__(self, fn: Function) -> None:
-        self.do = applied(fn, lambda body, keep: body if keep else DROP)
+    keeps_body = True
+
+    def __init__(self, fn: Function, input_path: str | None = None) -> None:
+        self.do = applied(fn, lambda body, keep: body if keep else DROP, input_path)
 
 
 class SampleWindow:

@@ -81,7 +81,9 @@ class Reduce:
 
 
 class ForEach:
-    """Call *fn* with the body for what it does, and go on with the body."""
+    """Call *fn* with the body (with *input_path*: that part of it) for what it does, and go on with the body."""
 
-    def __init__(self, fn: Function) -> None:
-        self.do = applied(fn, lambda body, _result: body)
+    keeps_body = True
+
+    def __init__(self, fn: Function, input_path: str | None = None) -> None:
+        self.do = applied(fn, lambda body, _result: body, input_path)

@@ -64,10 +64,12 @@ def _dropping(do: F) -> F:
 
 
 class Extend:
-    """Add to the body, a dict, what *fn* returns for it, another dict."""
+    """Add to the body, a dict, what *fn* returns for it (with *input_path*: for that part of it), another dict."""
 
-    def __init__(self, fn: Function) -> None:
-        self.do = applied(fn, _extended)
+    keeps_body = True
+
+    def __init__(self, fn: Function, input_path: str | None = None) -> None:
+        self.do = applied(fn, _extended, input_path)
 
 
 def _extended(subject: object, more: object) -> object:

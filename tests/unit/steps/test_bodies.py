@@ -6,12 +6,13 @@ import subprocess
 import sys
 from asyncio import Queue, gather, wait_for
 from asyncio import sleep as asyncio_sleep
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
 
 from fnkit.engine import DROP, Context, Event, drive
-from fnkit.errors import MLRunInvalidArgumentError, MLRunRuntimeError
+from fnkit.errors import MLRunInvalidArgumentError, MLRunInvalidArgumentTypeError, MLRunRuntimeError
 from fnkit.manifest.model import Step
 from fnkit.steps import ALIASES, Choice, Collector, MapClass, Merge, SampleWindow
 from tests.fakes.flows import answer, answers, chain, flow_of, running
@@ -40,6 +41,48 @@ def test_extend_says_what_it_needs() -> None:
         answer(chain(ready("Extend", _fn="({'b': 2})")), 1)
     with pytest.raises(TypeError, match="needs a function that returns a dict, not int"):
         answer(chain(ready("Extend", _fn="(1)")), {})
+
+
+def _on_part(class_name: str, **fields: object) -> Step:
+    return replace(ready(class_name, _fn=fields.pop("fn")), input_path="part.n", **fields)  # type: ignore[arg-type]  # fields by name
+
+
+@pytest.mark.parametrize(
+    ("class_name", "fn", "body"),
+    [
+        ("Filter", "(event > 1)", {"part": {"n": 2}}),
+        ("ForEach", "(event + 1)", {"part": {"n": 2}}),
+        ("Extend", "({'more': event + 1})", {"part": {"n": 2}, "more": 3}),
+    ],
+)
+def test_a_step_that_looks_at_a_part_of_the_body_goes_on_with_the_whole(class_name: str, fn: str, body: object) -> None:
+    assert answer(chain(_on_part(class_name, fn=fn)), {"part": {"n": 2}}) == body
+
+
+def test_a_function_of_a_part_may_be_async() -> None:
+    async def more(part: int) -> dict[str, int]:
+        return {"more": part + 1}
+
+    assert answer(chain(_on_part("Extend", fn="more"), namespace={"more": more}), {"part": {"n": 2}})["more"] == 3  # type: ignore[index]
+
+
+def test_each_element_is_put_into_a_body_of_its_own() -> None:
+    elements = _on_part("FlatMap", fn="([event, event + 1])", result_path="one")
+
+    first = answer(chain(elements), {"part": {"n": 2}})
+
+    assert first == {"part": {"n": 2}, "one": 2}
+
+
+def test_a_choice_changes_no_body() -> None:
+    flow = chain(Step("c", target="Onward", input_path="part"), ready("Map", "last", _fn="(event)"), namespace={"Onward": Onward})
+
+    assert answer(flow, {"part": 1, "to": "last"}) == {"part": 1, "to": "last"}
+
+
+class Onward(Choice):
+    def select_outlets(self, event: object) -> str:
+        return str(event["to"])  # type: ignore[index]  # the whole body
 
 
 def test_map_takes_expressions_functions_and_coroutines() -> None:
@@ -297,9 +340,9 @@ def test_choice_by_field_goes_where_the_field_says() -> None:
     [
         ({"x": 1}, MLRunRuntimeError, r"Field 'to' is not contained in the event keys \['x'\]"),
         ({"to": None}, MLRunInvalidArgumentError, "Field 'to' exists but its value is None"),
-        ({"to": 3}, MLRunInvalidArgumentError, "Field 'to' must be a string or list of strings"),
+        ({"to": 3}, MLRunInvalidArgumentTypeError, "Field 'to' must be a string or list of strings"),
         ({"to": []}, MLRunRuntimeError, "The value of the key 'to' cannot be an empty list"),
-        ({"to": ["l", 3]}, MLRunInvalidArgumentError, "contains different types"),
+        ({"to": ["l", 3]}, MLRunInvalidArgumentTypeError, "contains different types"),
         (3, MLRunInvalidArgumentError, "needs a dict as the body, not int"),
     ],
 )
