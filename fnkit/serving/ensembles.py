@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 from fnkit.engine.drive import drive
 from fnkit.engine.event import Event
 from fnkit.engine.isolation import isolate
+from fnkit.engine.response import Response
 from fnkit.errors import MLRunInvalidArgumentError
 from fnkit.serving.routers import BaseModelRouter, ModelRouter
+from fnkit.serving.v2 import need_inputs
 
 if TYPE_CHECKING:
     from fnkit.serving.routers import RouteCall
@@ -58,6 +60,7 @@ class ParallelRun(BaseModelRouter):
         """Return the merged results of all routes."""
         if self.is_health_check(event) and not event.body:
             return self.health()
+        self.check_prefix(event.path)
         return self.merger(event.body, await self.run_all(event, event.path))
 
     async def run_all(self, event: Event, path: str) -> dict[str, object]:
@@ -119,7 +122,7 @@ class VotingEnsemble(ParallelRun, ModelRouter):
         if key is None:
             return self.listing()
         if key == self.name:
-            return await self._vote(event, operation)
+            return await self._vote(event, operation) if event.method != "GET" else await self._about(event)
         if key not in self.routes:
             raise ValueError(self.unknown(key))
         event.path = operation
@@ -155,8 +158,21 @@ class VotingEnsemble(ParallelRun, ModelRouter):
         key, operation = self.resolve(event)
         return key, operation or "infer"
 
+    async def _about(self, event: Event) -> object:
+        """Return what a GET of the ensemble asks for: that it is ready, which needs all models to be, or what it is."""
+        operation = "/".join(part for part in self.segments(event.path) if part != self.name)
+        if operation == "ready":
+            answers = await self.run_all(event, operation)
+            late = next((one for one in answers.values() if isinstance(one, Response) and one.status_code >= 300), None)
+            return late or Response(body=f"Model {self.name} is ready (event_id = {event.id})".encode())
+        if operation:
+            raise ValueError(f"illegal model operation {operation}, method=GET")
+        return {"name": self.name, "model_endpoint_uid": "", "inputs": [], "outputs": []}
+
     async def _vote(self, event: Event, operation: str) -> object:
         body = event.body
+        if self.protocol == "v2":
+            need_inputs(body)
         results = await self.run_all(event, operation)
         rows = [_outputs(key, result) for key, result in results.items()]
         if len({len(row) for row in rows}) > 1:

@@ -106,10 +106,7 @@ class V2ModelServer:
     def validate(self, request: object, operation: str) -> object:
         """Return the request if it says `inputs`, a list, as protocol v2 wants; otherwise raise."""
         if self.protocol == "v2":
-            if not isinstance(request, Mapping) or "inputs" not in request:
-                raise Exception('Expected key "inputs" in request body')  # clients know this class
-            if not isinstance(request["inputs"], list):
-                raise Exception('Expected "inputs" to be a list')  # as above
+            need_inputs(request)
         return request
 
     def predict(self, request: dict[str, object]) -> object:
@@ -199,6 +196,14 @@ class V2ModelServer:
         except RuntimeError as error:
             if self.context is not None:
                 self.context.logger.error(f"{error}: {error.__cause__}")
+
+
+def need_inputs(request: object) -> None:
+    """Raise an Exception, the class that clients know, for a request without a list of inputs."""
+    if not isinstance(request, Mapping) or "inputs" not in request:
+        raise Exception('Expected key "inputs" in request body')
+    if not isinstance(request["inputs"], list):
+        raise Exception('Expected "inputs" to be a list')
 
 
 async def _settled(value: object) -> object:

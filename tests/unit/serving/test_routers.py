@@ -263,6 +263,25 @@ def test_an_ensemble_votes_over_all_models(path: str) -> None:
     assert ask(ensemble(*THREE), path, INPUTS) == {"id": "E1", "model_name": "VotingEnsemble", "outputs": [1, 2]}
 
 
+@pytest.mark.parametrize("path", ["/v2/models/infer", "/v2/models/VotingEnsemble"])
+@pytest.mark.parametrize(
+    ("body", "told"), [({"x": 1}, 'Expected key "inputs"'), ({"inputs": 5}, 'Expected "inputs" to be a list')]
+)
+def test_a_request_to_an_ensemble_is_checked_before_its_models_are_asked(path: str, body: object, told: str) -> None:
+    with pytest.raises(Exception, match=f"^{told}"):
+        ask(ensemble(*THREE), path, body)
+
+
+def test_an_ensemble_tells_what_it_is_and_whether_it_is_ready() -> None:
+    flow = ensemble(*THREE)
+    path = "/v2/models/VotingEnsemble"
+
+    assert ask(flow, path, method="GET") == {"name": "VotingEnsemble", "model_endpoint_uid": "", "inputs": [], "outputs": []}
+    assert ask(flow, f"{path}/ready", method="GET") == Response(body=b"Model VotingEnsemble is ready (event_id = E1)")
+    with pytest.raises(ValueError, match="illegal model operation infer, method=GET"):
+        ask(flow, f"{path}/infer", method="GET")
+
+
 @pytest.mark.parametrize("executor", ["thread", "array"])
 def test_weights_of_any_unit_decide_a_vote(executor: str) -> None:
     flow = ensemble(*THREE, weights={"a": 1, "b": 1, "c": 5}, executor_type=executor)
@@ -315,6 +334,8 @@ def test_a_parallel_run_merges_in_the_order_of_the_routes() -> None:
 
     assert ask(plain, "/", {"q": 5}) == {"x": 1, "y": 5, "from": "two"}
     assert ask(extended, "/", {"q": 5}) == {"q": 5, "x": 1, "y": 5, "from": "two"}
+    with pytest.raises(ValueError, match="illegal path prefix /elsewhere, must start with /v2/models"):
+        ask(plain, "/elsewhere", {"q": 5})
 
 
 def test_routes_of_a_parallel_run_are_under_way_at_the_same_time() -> None:
