@@ -186,7 +186,8 @@ class ServingFunction(CallSettings):
     ) -> RouteDraft:
         """Add a model to the router (made if there is no graph yet) and return its route; *key* may carry a version: `"m1:v2"`.
 
-        ValueError without a class (or a default one) and a path; *model_url* makes a route that calls another server.
+        A model that loads from nowhere needs no path. MLRunInvalidArgumentError without a class (or a default one) or a handler;
+        *model_url* makes a route that calls another server.
         """
         target = self._router_for_models(router_step)
         if model_url:
@@ -194,11 +195,11 @@ class ServingFunction(CallSettings):
         class_name = class_name or self.spec.default_class
         if not class_name and not handler:
             raise MLRunInvalidArgumentError(
-                f"class_name or handler must be provided for the model {key!r}",
+                "model_path must be provided with class_name"
+                if model_path
+                else f"class_name or handler must be provided for the model {key!r}",
                 hint="name a class derived from V2ModelServer: class_name='MyModel'",
             )
-        if model_path is None and isinstance(class_name, str) and class_name:
-            raise MLRunInvalidArgumentError("model_path must be provided with class_name")
         if model_path is not None:
             class_args["model_path"] = str(model_path)
         return target.put_route(RouteDraft(key, class_name or None, handler, child_function or "", class_args))

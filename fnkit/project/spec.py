@@ -41,9 +41,17 @@ class FunctionSpec:
         self.max_environments: int | None = None
 
     def __setattr__(self, name: str, value: object) -> None:
+        if name == "load_mode":
+            _check_load_mode(value)
+            return
         if name not in self.__slots__:
             raise AttributeError(f"a function's spec has no {name!r}; {did_you_mean(name, self.__slots__)}")
         object.__setattr__(self, name, value)
+
+    @property
+    def load_mode(self) -> str:
+        """When models are loaded: before the first event, in every function."""
+        return "sync"
 
     def set_streaming(self, enabled: bool) -> None:
         """Stream answers or not; MLRunInvalidArgumentError where a trigger exists that cannot stream."""
@@ -64,3 +72,11 @@ class FunctionSpec:
                 "triggers. Either disable streaming with set_streaming(False) or use HTTP triggers only."
             )
         self.triggers[name] = trigger
+
+
+def _check_load_mode(mode: object) -> None:
+    if mode not in (None, "", "sync"):
+        raise MLRunInvalidArgumentError(
+            f"load_mode {mode!r} is not possible: an environment that loads aside would be frozen before it is ready",
+            hint="leave it out: models are loaded before an environment takes its first event",
+        )

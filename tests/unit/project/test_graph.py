@@ -303,11 +303,12 @@ def test_only_routers_have_routes_and_only_flows_have_steps() -> None:
         _function().set_topology("router").to("Echo")
 
 
-def test_a_model_needs_a_class_and_a_path() -> None:
+def test_a_model_needs_a_class_but_no_path() -> None:
     function = _function()
 
     with pytest.raises(ValueError, match="model_path must be provided with class_name"):
-        function.add_model("m1", class_name="Model")
+        function.add_model("m1", "models/m1")
+    function.add_model("m1:v1", class_name="Model", k=2)
     with pytest.raises(ValueError, match="class_name or handler must be provided"):
         function.add_model("m1")
     route = function.add_model("m1:v2", class_name=Echo)
@@ -315,6 +316,7 @@ def test_a_model_needs_a_class_and_a_path() -> None:
     graph = function.spec.graph
     assert isinstance(graph, RouterGraph)
     assert graph["m1:v2"] is route
+    assert graph["m1:v1"].class_args == {"k": 2}
 
 
 def test_a_model_is_added_to_the_one_router_of_a_flow() -> None:
@@ -385,3 +387,13 @@ def test_children_have_names_of_their_own() -> None:
 
     with pytest.raises(MLRunInvalidArgumentError, match="there is already a child function named child"):
         function.add_child_function("child")
+
+
+def test_models_are_loaded_before_the_first_event_and_no_other_way() -> None:
+    function = _function()
+
+    function.spec.load_mode = "sync"  # type: ignore[misc]  # MLRun's users set it
+    with pytest.raises(MLRunInvalidArgumentError, match="load_mode 'async' is not possible"):
+        function.spec.load_mode = "async"  # type: ignore[misc]  # as above
+
+    assert function.spec.load_mode == "sync"
