@@ -191,9 +191,11 @@ def find_tool() -> Tool:
 def explain_output(text: str) -> str:
     """Return what uv or pip said on its standard error as one line, without its drawing."""
     lines = [line.strip(" ×╰─▶│├╯\t") for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("Using Python", "WARNING", "[notice]"))]
+    lines = [line for line in lines if line and not line.startswith(("Using Python", "Using CPython", "WARNING", "[notice]"))]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    kept = errors[-2:] or [line.removeprefix("error: ") for line in lines if "No solution found" not in line]
+    kept = errors[-2:] or [
+        line.removeprefix("error: ").removeprefix("cause: ") for line in lines if "No solution found" not in line
+    ]
     return " ".join(kept)[:600] or "the installer said nothing"
 
 

@@ -19,7 +19,8 @@ def explain(error: BaseException, path: Path) -> dict[str, str]:
     if isinstance(error, SyntaxError):
         shown = (error.text or "").strip()
         said = f"{type(error).__name__}: {error.msg}"
-        return _said("LoadError", said, f"{error.filename}:{error.lineno}", f"the line is: {shown}" if shown else "")
+        place = f"{error.filename}:{error.lineno}" if error.filename else where  # where not even a line can be read
+        return _said("LoadError", said, place, f"the line is: {shown}" if shown else _UNREADABLE)
     if isinstance(error, FnkitError):
         kind = type(error).__name__ if isinstance(error, UsageError) else "UsageError"
         in_graph = error.where.partition(" ")[0] in ("step", "function", "model")
@@ -35,6 +36,7 @@ def explain(error: BaseException, path: Path) -> dict[str, str]:
 _AT_IMPORT = (
     'it is raised while the file is imported; what calls the graph, after fn.deploy(), belongs under if __name__ == "__main__":'
 )
+_UNREADABLE = "it is not Python source text; is it the right file?"
 
 
 def _said(kind: str, message: str, where: str, hint: str) -> dict[str, str]:

@@ -21,6 +21,8 @@ _MISSING = object()
 _READY_MADE = ("fnkit.steps", "fnkit.serving")
 _FOREIGN = re.compile(r"(storey|mlrun|fnkit\.steps|fnkit\.serving)(\.|$)")
 
+_NOTHING_KNOWN = "define it in the file of its function, give the import path (package.module.Name), or pass the object itself"
+
 
 @dataclass(slots=True)
 class Resolver:
@@ -149,7 +151,7 @@ class Resolver:
         last = name.rpartition(".")[2] if _FOREIGN.match(name) else name
         ready = [key for package in _READY_MADE for key in _public_names(import_module(package))]
         near = did_you_mean(last, [*known, *ready])
-        return near if near.startswith("did you mean") else did_you_mean(last, known)
+        return near if near.startswith("did you mean") else did_you_mean(last, known) or _NOTHING_KNOWN
 
 
 def _unknown(message: str, hint: str) -> ImportError:

@@ -182,3 +182,9 @@ def test_the_drawing_of_the_tool_is_taken_off_its_message() -> None:
     text += "  × No solution found when resolving dependencies:\n  ╰─▶ Because a was not found\n      and you need a.\n"
 
     assert explain_output(text) == "Because a was not found and you need a."
+
+
+def test_what_the_tool_says_of_the_interpreter_is_no_part_of_its_message() -> None:
+    text = "Using CPython 3.11.7 interpreter at: /usr/bin/python3\nerror: No solution found\n  cause: Because a was not found.\n"
+
+    assert explain_output(text) == "Because a was not found."

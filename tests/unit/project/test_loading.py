@@ -119,6 +119,26 @@ def test_every_fault_is_told_at_once() -> None:
         load(str(PROJECTS / "many_faults" / "graph.py"))
 
 
+def test_a_file_that_is_no_source_text_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "graph.py").write_bytes(b"x = 1\0\n")
+
+    error = _refusal(tmp_path / "graph.py")
+
+    assert error.where == str(tmp_path / "graph.py")
+    assert "null bytes" in error.message
+    assert "not Python source text" in error.hint
+
+
+def test_an_unknown_class_of_a_file_without_classes_is_told_with_the_ways_there_are(tmp_path: Path) -> None:
+    graph = tmp_path / "graph.py"
+    graph.write_text("import fnkit\nfnkit.new_function('f').set_topology('flow').to('Missing').respond()\n")
+
+    (problem,) = check(str(graph)).problems
+
+    assert (problem.step, problem.message) == ("Missing", "Failed to import Missing")
+    assert problem.hint.startswith("define it in the file of its function")
+
+
 def test_a_constructor_is_only_called_by_a_check() -> None:
     assert load(str(PROJECTS / "constructor_raises" / "graph.py")).manifest.name == "bad"
 
