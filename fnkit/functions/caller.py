@@ -208,7 +208,7 @@ class StepCaller:
 
 
 def _error_of(fault: StepFault) -> Exception:
-    return remote_error(fault.type, fault.message, fault.stack, fault.bases, fault.status)
+    return remote_error(fault.type, fault.message, fault.stack, fault.bases, fault.status, fault.hint)
 
 
 class _Limits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnkit.engine.event import Event
 from fnkit.errors import InvokeError
 from fnkit.functions.codec import text_map
-from fnkit.functions.failures import remote_error
+from fnkit.functions.failures import facts_of, remote_error
 from fnkit.functions.marks import MARK
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ def render_call(step: str, event: Event) -> dict[str, object]:
     """Return the envelope that carries *event* to *step*, JSON but for bytes in its body.
 
     Attributes that steps have put on the event travel where they are plain values; the error of an event that is on its way to
-    an error handler travels as its type and its text.
+    an error handler travels as its type, its text and what `facts_of` says of it.
     """
     fields: dict[str, object] = {"id": event.id, "body": event.body}
     fields.update((name, value) for name in _TEXTS if (value := getattr(event, name)))
@@ -33,7 +33,7 @@ def render_call(step: str, event: Event) -> dict[str, object]:
     if event.streaming_step:
         fields["chunk"] = [event.streaming_step, event.chunk_id]
     if event.error is not None:
-        fields["error"] = [type(event.error).__name__, str(event.error), event.origin_state]
+        fields["error"] = [type(event.error).__name__, str(event.error), event.origin_state, *facts_of(event.error)]
     own = {name: value for name, value in event.__dict__.items() if name != _VISITS and _is_plain(value)}
     if own:
         fields["own"] = own
@@ -91,6 +91,7 @@ def read_call(payload: Mapping[str, object]) -> tuple[str, Event]:
     chunk, error = fields.get("chunk"), fields.get("error")
     if isinstance(chunk, list) and len(chunk) == 2:
         event.streaming_step, event.chunk_id = str(chunk[0]), int(chunk[1])
-    if isinstance(error, list) and len(error) == 3:
-        event.error, event.origin_state = remote_error(str(error[0]), str(error[1])), str(error[2])
+    if isinstance(error, list) and len(error) == 6 and isinstance(error[3], list):
+        kind, text, event.origin_state, bases, status, hint = error
+        event.error = remote_error(str(kind), str(text), (), tuple(map(str, bases)), int(status), str(hint))
     return str(call["step"]), event

@@ -40,14 +40,22 @@ class RemoteError(Exception):
 _ALL = frozenset(("object", "BaseException", "Exception"))
 
 
-def bases_of(error: BaseException) -> tuple[str, ...]:
+def _bases_of(error: object) -> tuple[str, ...]:
     """Return the names of the classes that the class of *error* derives from, but for those that all errors have."""
     names = [kind.__name__ for kind in type(error).__mro__[1:]]
     return tuple(name for name in dict.fromkeys((*names, *getattr(error, "remote_bases", ()))) if name not in _ALL)
 
 
-def remote_error(kind: str, message: str, stack: tuple[str, ...] = (), bases: tuple[str, ...] = (), status: int = 0) -> Exception:
-    """Return an exception whose class is called *kind* and whose text is *message*.
+def facts_of(error: object) -> tuple[tuple[str, ...], int, str]:
+    """Return the names of the classes that *error* derives from, the HTTP status that it asks for (0: none), and its hint."""
+    status = error.status if isinstance(error, MLRunHTTPStatusError) else 0
+    return _bases_of(error), status, error.hint if isinstance(error, errors.FnkitError) else ""
+
+
+def remote_error(
+    kind: str, message: str, stack: tuple[str, ...] = (), bases: tuple[str, ...] = (), status: int = 0, hint: str = ""
+) -> Exception:
+    """Return an exception whose class is called *kind* and whose text is *message*; *hint* is the remedy that an error of ours names.
 
     Where *kind*, or the nearest of its *bases* that is, is an exception of Python or of fnkit, `except` finds it under that name; no
     constructor is run. *status* is the HTTP status that the error asks for, where its class says one.
@@ -59,9 +67,9 @@ def remote_error(kind: str, message: str, stack: tuple[str, ...] = (), bases: tu
     made = type(kind, (base,), said)
     error = made.__new__(made, message)
     assert isinstance(error, Exception)
-    error.args = (message,)
+    error.args = (message,) if message else ()
     if isinstance(error, errors.FnkitError):
-        error.message, error.where, error.hint = message, "", ""
+        error.message, error.where, error.hint = message, "", hint
     return error
 
 

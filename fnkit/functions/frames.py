@@ -7,7 +7,7 @@ AWS does not keep the borders of chunks, so each frame carries its length: `[kin
     H  head    JSON: {"streaming": bool, "many": bool, "response": ...}; always the first
     C  chunk   [outlets length u16][outlets, JSON][body as in `codec`]; length 65535 and no outlets means: to all next steps
     E  end     nothing; always the last where all went well
-    F  fault   JSON: {"type", "message", "stack", "bases", "status"}; always the last where it did not
+    F  fault   JSON: {"type", "message", "stack", "bases", "status", "hint"}; always the last where it did not
 
 A plain answer is a head, one chunk and an end, or a head and a fault; where it is *many*, it has a chunk for each body. A stream
 that stops before `E` or `F` was cut off.
@@ -62,19 +62,27 @@ class StepEnd(ByFields):
 class StepFault(ByFields):
     """The step failed with an exception of the type *type*, such as `ValueError`.
 
-    *bases* are the names of the classes that it derives from, the nearest first. *status* is the HTTP status that it asks for, or 0.
+    *bases* are the names of the classes that it derives from, the nearest first. *status* is the HTTP status that it asks for, or 0,
+    *hint* what the error says about the remedy.
     """
 
-    __slots__ = ("bases", "message", "stack", "status", "type")
+    __slots__ = ("bases", "hint", "message", "stack", "status", "type")
 
     def __init__(
-        self, type: str, message: str, stack: tuple[str, ...] = (), bases: tuple[str, ...] = (), status: int = 0
+        self,
+        type: str,
+        message: str,
+        stack: tuple[str, ...] = (),
+        bases: tuple[str, ...] = (),
+        status: int = 0,
+        hint: str = "",
     ) -> None:
         self.type = type
         self.message = message
         self.stack = stack
         self.bases = bases
         self.status = status
+        self.hint = hint
 
 
 StepFrame = StepHead | StepChunk | StepEnd | StepFault
@@ -134,7 +142,8 @@ def _parse(kind: bytes, content: bytes) -> StepFrame:
         if kind == b"H":
             return StepHead(bool(fields["streaming"]), bool(fields.get("many")), fields.get("response"))
         bases, status = tuple(map(str, fields.get("bases", ()))), int(fields.get("status", 0))
-        return StepFault(str(fields["type"]), str(fields["message"]), tuple(map(str, fields["stack"])), bases, status)
+        stack, hint = tuple(map(str, fields["stack"])), str(fields.get("hint", ""))
+        return StepFault(str(fields["type"]), str(fields["message"]), stack, bases, status, hint)
     except (ValueError, KeyError, TypeError) as error:
         raise InvokeError("a frame of the step's answer cannot be read") from error
 

@@ -6,10 +6,9 @@ from binascii import b2a_base64
 
 from fnkit.engine.response import Response
 from fnkit.engine.stream import SyncSource, close_source
-from fnkit.errors import MLRunHTTPStatusError
 from fnkit.functions.codec import encode_body, response_fields
 from fnkit.functions.envelope import read_call
-from fnkit.functions.failures import bases_of
+from fnkit.functions.failures import facts_of
 from fnkit.functions.frames import StepChunk, StepEnd, StepFault, StepHead, render_frame
 from fnkit.lean import dumps
 from fnkit.runtime.invocation import OCTETS, Failure, Streamed, Whole
@@ -105,8 +104,7 @@ class StepCalls:
             error = error.__cause__
         failure = Failure.of(error)
         self._failures.report(failure)
-        status = error.status if isinstance(error, MLRunHTTPStatusError) else 0
-        return render_frame(StepFault(failure.kind, failure.message, failure.stack, bases_of(error), status))
+        return render_frame(StepFault(failure.kind, failure.message, failure.stack, *facts_of(error)))
 
 
 class _Stream:

@@ -101,6 +101,40 @@ CASES = (
     ),
     Case("error", chain(("broken", "Broken", {})), Request(b'"key"'), Outcome(400, b"KeyError: 'no key'", TEXT)),
     Case(
+        "error with a remedy",
+        chain(("refuses", "Refuses", {})),
+        Request(b'"seat 3"'),
+        Outcome(409, b"Taken: seat 3 is taken\nhint: wait a moment", TEXT),
+    ),
+    Case(
+        "error that its handler knows by its base",
+        (
+            Step("refuses", target="steps:Refuses", on_error="reraises", responder=True),
+            Step("reraises", target="steps:Reraises"),
+        ),
+        Request(b'"seat 3"'),
+        Outcome(409, b"Taken: seat 3 is taken\nhint: wait a moment", TEXT),
+    ),
+    Case(
+        "keys of chunks",
+        chain(("ticks", "Ticks", {"count": 2}), ("key", "Key", {})),
+        Request(b"hi", TEXT),
+        Outcome(200, b"/key/ticks.0/1;/key/ticks.1/1;", TEXT),
+    ),
+    Case(
+        "keys of branches that meet",
+        (
+            Step("a", target="steps:Echo"),
+            Step("b", target="steps:Echo", after=("a",)),
+            Step("c", target="steps:AsyncEcho", after=("a",)),
+            Step("key", target="steps:Key", after=("b", "c")),
+            Step("all", target="fnkit.steps:Merge", after=("key",), args={"expected_num_events": 2}),
+            Step("sorted", target="steps:Sorted", after=("all",), responder=True),
+        ),
+        Request(b"hi", TEXT),
+        Outcome(200, b'[":b/key/1;", ":c/key/1;"]', JSON),
+    ),
+    Case(
         "stream that fails at once",
         chain(("ticks", "Ticks", {"fail": 0})),
         Request(b"hi", TEXT),

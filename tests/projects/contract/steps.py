@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+from fnkit.errors import MLRunConflictError
+
 
 class Echo:
     def do(self, body):
@@ -132,6 +134,38 @@ class Headers:
             "cookie": event.headers.get("cookie", ""),
             "x": event.headers.get("x-test", ""),
         }
+        return event
+
+
+class Key:
+    """Answers with the key of its visit, without the event's id."""
+
+    def do_event(self, event):
+        event.body = event.idempotency_key.removeprefix(event.id) + ";"
+        return event
+
+
+class Sorted:
+    def do(self, bodies):
+        return sorted(bodies)
+
+
+class Taken(MLRunConflictError):
+    pass
+
+
+class Refuses:
+    def do(self, body):
+        raise Taken(f"{body} is taken", hint="wait a moment")
+
+
+class Reraises:
+    """Handles what went wrong by its base, and says it in its own way."""
+
+    def do_event(self, event):
+        error = event.error
+        if isinstance(error, MLRunConflictError) and error.hint:
+            raise error
         return event
 
 

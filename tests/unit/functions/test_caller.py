@@ -18,7 +18,7 @@ from fnkit.engine.answer import Answer
 from fnkit.functions.breaker import Breaker
 from fnkit.functions.caller import StepCaller
 from fnkit.functions.codec import encode_body
-from fnkit.functions.failures import CallError, CallThrottled, CallTimeout, RemoteError, bases_of, remote_error
+from fnkit.functions.failures import CallError, CallThrottled, CallTimeout, RemoteError, facts_of, remote_error
 from fnkit.functions.frames import StepChunk, StepEnd, StepFault, StepFrame, StepHead, render_frame
 from fnkit.functions.lambda_api import LambdaApi
 from fnkit.functions.links import Callers
@@ -333,6 +333,19 @@ def test_errors_of_fnkit_keep_their_status() -> None:
     assert (error.status, error.hint) == (404, "")
 
 
+def test_an_error_says_the_same_on_both_sides() -> None:
+    class TakenError(errors.MLRunConflictError):
+        pass
+
+    here = TakenError("taken", where="step 'a'", hint="wait a moment")
+
+    there = remote_error("TakenError", "taken", (), *facts_of(here))
+
+    assert isinstance(there, errors.MLRunConflictError)
+    assert (there.status, there.message, there.hint, facts_of(there)) == (409, "taken", "wait a moment", facts_of(here))
+    assert repr(remote_error("ValueError", "")) == repr(ValueError())
+
+
 class Stored:
     """A store that remembers what it was asked."""
 
@@ -568,7 +581,7 @@ def test_an_error_of_a_class_of_its_own_can_be_caught_by_its_base_and_keeps_its_
             Caller(api)(Event(1))
 
     assert (type(caught.value).__name__, caught.value.status) == ("QuotaError", 429)
-    assert bases_of(caught.value)[:2] == ("MLRunHTTPStatusError", "FnkitError")
+    assert facts_of(caught.value)[0][:2] == ("MLRunHTTPStatusError", "FnkitError")
 
 
 def test_the_steps_of_a_function_share_a_breaker_where_they_agree_on_it() -> None:
