@@ -172,8 +172,9 @@ def _emulator() -> Any:
     if not hasattr(os, "fork"):
         raise EmulatorError(f"the emulator does not run on {sys.platform}", hint="use Linux, macOS or WSL")
     try:
-        return import_module("fnkit_emulator")
+        import_module("fnkit_emulator.server")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _PACKAGES:
             raise
         raise EmulatorError(f"the emulator needs {error.name}", hint="pip install 'fnkit[emulator]'") from error
+    return import_module("fnkit_emulator")
