@@ -10,10 +10,11 @@ import json
 import re
 import sys
 from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 
 from fnkit.errors import LoadError, ProblemsError
-from fnkit.manifest import Manifest, Problem
+from fnkit.manifest import Manifest, Problem, dumps
 from fnkit.manifest.spelling import did_you_mean
 from fnkit.project import recording
 from fnkit.project.assemble import Assembly, begin, finish
@@ -36,18 +37,53 @@ def main(request: dict[str, object]) -> dict[str, object]:
     sys.dont_write_bytecode = True
     try:
         listed = recording.begin()
-        module = _import(path, root)
+        module, error = _import(path, root, listed)
         function = choose(module, listed.functions, str(request["name"]), path)
         assembly, manifest = begin(function, runs_here=False)
-        return _answer(assembly, manifest, construct=bool(request["construct"]))
+        if error is not None and (assembly.resolver.pickles or _names(manifest, module)):
+            raise error  # a function would run the file again
+        answer = _answer(assembly, manifest, construct=bool(request["construct"]))
+        return answer if error is None else _with_warning(answer, error, path)
     except (Exception, SystemExit) as error:
         return {"error": explain(error, path)}
 
 
-def _import(path: Path, root: Path) -> ModuleType:
+def _import(path: Path, root: Path, listed: recording.Recording) -> tuple[ModuleType, Exception | None]:
+    """Return the module of *path*, and what it raised after it had deployed a function.
+
+    A script that builds a graph, deploys it and calls it cannot call it here, where nothing is deployed. Its graph is complete by then.
+    """
     parts = path.relative_to(root).with_suffix("").parts
     name = ".".join(re.sub(r"\W", "_", part) for part in parts)
-    return import_file(path, name, root)
+    try:
+        return import_file(path, name, root), None
+    except Exception as error:
+        if not listed.deployed:
+            raise
+        return _as_far_as_it_got(error, path, name), error
+
+
+def _as_far_as_it_got(error: Exception, path: Path, name: str) -> ModuleType:
+    """Return the module *name* with what *path* had defined when it raised *error*."""
+    module = sys.modules[name] = ModuleType(name)
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == str(path) and frame.f_code.co_name == "<module>":
+            vars(module).update(frame.f_globals)
+    return module
+
+
+def _names(manifest: Manifest, module: ModuleType) -> bool:
+    """Tell whether *manifest* names *module* as the place of a step or of a function's code."""
+    return re.search(rf'"{re.escape(module.__name__)}[:"]', dumps(manifest)) is not None
+
+
+def _with_warning(answer: dict[str, object], error: Exception, path: Path) -> dict[str, object]:
+    said = explain(error, path)
+    message = f"{Path(said['where']).name}: {said['message']}: what comes after fn.deploy() has been left out"
+    warning = Problem("", "cut-short", message, 'put what calls the graph under if __name__ == "__main__":')
+    warnings = answer.get("warnings", [])
+    assert isinstance(warnings, list)
+    return {**answer, "warnings": [*warnings, _as_json(warning)]}
 
 
 def _answer(assembly: Assembly, manifest: Manifest, *, construct: bool) -> dict[str, object]:

@@ -18,7 +18,7 @@ from fnkit.project.files import find_or_refuse, read_requirements, read_secrets,
 from fnkit.project.graph import FlowGraph
 from fnkit.project.later import later
 from fnkit.project.origin import Origin, origin_of_caller
-from fnkit.project.recording import is_recording, record
+from fnkit.project.recording import is_recording, record, records_deployment
 from fnkit.project.router import RouterGraph
 from fnkit.project.spec import FunctionSpec
 from fnkit.project.steps import GraphStep, Handler, RouteDraft
@@ -335,7 +335,7 @@ class ServingFunction(CallSettings):
         *target*: `"local"` (an emulator that lives as long as this process, or the running one that `FNKIT_EMULATOR_URL` names) or
         `"aws"`; by default what `FNKIT_TARGET` or the settings say. Deploying again replaces what runs.
         """
-        if is_recording():
+        if records_deployment():
             return cast("str", INERT)
         self._refuse_empty()
         loaded = self.load()

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """The functions that a file defines while it is loaded, in order."""
+    """The functions that a file defines while it is loaded, in order, and whether it has deployed one: its graphs are built then."""
 
     def __init__(self) -> None:
         self.functions: list[ServingFunction] = []
+        self.deployed = False
 
 
 class _State:
@@ -45,3 +46,10 @@ def record(function: ServingFunction) -> None:
     """List *function* if this process records."""
     if _State.recording is not None:
         _State.recording.functions.append(function)
+
+
+def records_deployment() -> bool:
+    """Tell whether this process only records; then a function is deployed, and what comes after that calls it."""
+    if _State.recording is not None:
+        _State.recording.deployed = True
+    return is_recording()

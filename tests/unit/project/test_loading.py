@@ -119,6 +119,23 @@ def test_every_fault_is_told_at_once() -> None:
         load(str(PROJECTS / "many_faults" / "graph.py"))
 
 
+def test_a_script_may_fail_where_it_calls_what_it_has_deployed() -> None:
+    checked = check(str(PROJECTS / "calls_after_deploy" / "graph.py"))
+
+    assert (checked.subject, checked.problems) == ("calls", ())
+    (warning,) = checked.warnings
+    assert warning.code == "cut-short"
+    assert warning.message == "graph.py:6: AssertionError: nothing answers: what comes after fn.deploy() has been left out"
+
+
+def test_a_script_whose_own_steps_run_in_functions_may_not_fail_anywhere() -> None:
+    error = _refusal(PROJECTS / "calls_after_deploy" / "steps_too.py")
+
+    assert error.where.endswith("steps_too.py:12")
+    assert error.message == "AssertionError: nothing answers"
+    assert "__main__" in error.hint
+
+
 def test_a_file_that_is_no_source_text_is_told_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "graph.py").write_bytes(b"x = 1\0\n")
 

@@ -1,0 +1,3 @@
+class Double:
+    def do(self, body):
+        return body * 2
