@@ -15,7 +15,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class TooLarge(Exception):
-    """A request's body is larger than it may be; it has been read and thrown away."""
+    """A request's body is larger than it may be; it has been read and thrown away. Its text may say how the limit is counted."""
 
 
 class ClientGone(Exception):

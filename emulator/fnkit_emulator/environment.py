@@ -139,6 +139,8 @@ class Environment:
         if self.state == "ended":
             return
         was_starting, self.state = self.state == "starting", "ended"
+        if was_starting:
+            self.init_ms = (time.perf_counter() - self._born) * 1000
         while self._log_fd >= 0 and self.read_log():
             pass
         fault = self._end_fault or self._init_fault or exit_fault(status)

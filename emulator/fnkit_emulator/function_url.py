@@ -60,8 +60,9 @@ class FunctionUrl:
             self._pool.submit(invocation)
         except ClientGone:
             return
-        except TooLarge:
-            await self._refuse(send, 413, "Request Too Long", f"the request is larger than {limits.PAYLOAD} bytes")
+        except TooLarge as error:
+            text = str(error) or f"the request is larger than {limits.PAYLOAD} bytes"
+            await self._refuse(send, 413, "Request Too Long", text)
             return
         except Throttled as error:
             await self._refuse(send, 429, "Rate Exceeded.", error.message)
@@ -87,7 +88,8 @@ class FunctionUrl:
         )
         event = build_event(request, url_id=self._deployed.name, request_id=request_id, trace_id=trace_id, now=now)
         if len(event) > limits.PAYLOAD:
-            raise TooLarge
+            counted = f"a body of {len(body)} bytes is an event of {len(event)}: text is escaped, all else is base64"
+            raise TooLarge(f"{counted}; {limits.PAYLOAD} are possible")
         return Invocation(event, request_id=request_id, trace_id=trace_id)
 
     async def _answer(self, invocation: Invocation, receive: Receive, send: Send) -> int:
@@ -190,8 +192,8 @@ class FunctionUrl:
         self._journal(report(self._pool, invocation, status))
 
 
-def report(pool: Pool, invocation: Invocation, status: int, *, queue: str = "", batch: int = 0) -> Invoked:
-    """Return the line of *invocation* for the journal; *queue* brought it, as a batch of *batch* messages."""
+def report(pool: Pool, invocation: Invocation, status: int, *, queue: str = "", batch: int = 0, failed: int = 0) -> Invoked:
+    """Return the line of *invocation* for the journal; *queue* brought it, as a batch of *batch* messages, *failed* of which failed."""
     fault = invocation.fault
     return Invoked(
         function=pool.deployed.name,
@@ -206,6 +208,7 @@ def report(pool: Pool, invocation: Invocation, status: int, *, queue: str = "", 
         error=_short(fault, pool) if fault else "",
         queue=queue,
         batch=batch,
+        failed=failed,
     )
 
 

@@ -92,7 +92,7 @@ class Pool:
         if self._closed:
             return
         if fault is not None:
-            self._failed_start(fault)
+            self._failed_start(fault, environment.init_ms)
         self._scale_out()
 
     def wrote(self, line: str) -> None:
@@ -148,13 +148,12 @@ class Pool:
             self._journal(Notice(f"no environment can be started: {error}", self.deployed.name, "failure"))
             environment.process_ended(-9)
 
-    def _failed_start(self, fault: Fault) -> None:
+    def _failed_start(self, fault: Fault, init_ms: float) -> None:
         self._journal(Notice(describe(fault, self.deployed), self.deployed.name, "failure"))
-        if self._waiting:
-            self._waiting.popleft().finish(fault)
-        each = self.deployed.function.concurrency
-        for _ in range(min(each - 1, len(self._waiting))):
-            self._waiting.popleft().finish(fault)
+        for _ in range(min(self.deployed.function.concurrency, len(self._waiting))):
+            invocation = self._waiting.popleft()
+            invocation.cold, invocation.init_ms = True, init_ms
+            invocation.finish(fault)
 
     def _fail_waiting(self, fault: Fault) -> None:
         while self._waiting:

@@ -182,6 +182,7 @@ async def test_a_failed_start_is_told_with_the_users_file_and_line(tmp_path: Pat
     notice = emulator.journal.notices[0]
     assert "Runtime.ImportModuleError: no module named nope" in notice
     assert 'File "steps.py", line 3' in notice
+    assert [(one.cold, one.init_ms > 0) for one in emulator.journal.invoked] == [(True, True), (True, True)]
 
 
 async def test_a_start_that_takes_too_long_is_broken_off(tmp_path: Path) -> None:

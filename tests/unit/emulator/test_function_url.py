@@ -81,6 +81,8 @@ async def test_a_large_body_is_refused_with_413(tmp_path: Path) -> None:
 
     assert (answer.status, just_too_large_as_base64.status) == (413, 413)
     assert "larger than" in emulator.journal.notices[0]
+    assert "an event of 8" in emulator.journal.notices[1]
+    assert "all else is base64" in emulator.journal.notices[1]
 
 
 async def test_a_body_just_below_the_limit_is_taken(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ async def test_a_client_that_leaves_closes_the_generator_and_the_environment_sta
         request = asyncio.create_task(caller.request("POST", "/", work))
         await caller.parts.get()
         caller.left.set()
-        answer = await asyncio.wait_for(request, 1)
+        answer = await asyncio.wait_for(request, 60)
         again = await emulator.post({"do": "reply", "value": 1})
 
     assert not answer.complete
