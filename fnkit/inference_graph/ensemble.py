@@ -115,7 +115,10 @@ async def _gather(tasks: Sequence[asyncio.Task[Answer]], hard: Sequence[bool]) -
 
     def advance() -> None:
         while len(bodies) < len(tasks) and tasks[len(bodies)].done():
-            answer = tasks[len(bodies)].result()
+            task = tasks[len(bodies)]
+            if task.cancelled() or task.exception() is not None:
+                return  # its own arrival, which is about to be told, ends the node
+            answer = task.result()
             if hard[len(bodies)] and not 200 <= answer.status < 300:
                 outcome.set_result(answer)
                 return

@@ -99,6 +99,19 @@ def test_a_call_that_an_ensemble_gave_up_runs_on_until_the_graph_is_closed() -> 
     asyncio.run(scenario())
 
 
+def test_calls_of_an_ensemble_that_end_and_fail_at_the_same_time_leave_nothing_unhandled() -> None:
+    services = {"good": FakeService(b"{}"), "bad": FakeService(refused()), "worse": FakeService(b"[]")}
+    unhandled: list[dict[str, Any]] = []
+
+    async def scenario() -> str:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
+        graph = compiled({"root": node("Ensemble", *map(step, services))}, services)
+        return (await graph.run(b"{}", ())).cause
+
+    assert asyncio.run(scenario())
+    assert unhandled == []
+
+
 def test_a_cancelled_request_cancels_the_calls_of_its_ensemble() -> None:
     async def scenario() -> None:
         slow = FakeService(b"{}", gate=asyncio.Event())
