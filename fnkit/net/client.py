@@ -184,7 +184,9 @@ class Client:
         """
         target = parse_url(url)
         if target.authorization:
-            headers = (("Authorization", target.authorization), *headers)
+            headers = tuple(headers)
+            if all(name.lower() != "authorization" for name, _ in headers):
+                headers = (("Authorization", target.authorization), *headers)
         length = len(body) if isinstance(body, bytes) else None
         head = render_request(method, target.resource, target.authority, headers, length)
         exchange = _Exchange(method, url, head, body)

@@ -61,6 +61,22 @@ async def text_of(client: Client, url: str, *, timeout_s: float | None = None) -
     return await reply.read()
 
 
+def test_credentials_of_the_url_give_way_to_a_header_of_the_caller(driver: Driver) -> None:
+    calls: list[bytes] = []
+
+    async def scenario(url: str) -> None:
+        async with driver.client() as client:
+            for headers in ((), (("authorization", "Bearer x"),)):
+                await (await client.request("GET", url.replace("//", "//me:pw@"), headers=headers)).read()
+
+    with TcpServer(keeping_alive(OK, calls)) as server:
+        driver.run(scenario(server.url))
+
+    assert [head.lower().count(b"authorization:") for head in calls] == [1, 1]
+    assert b"Basic" in calls[0]
+    assert b"Bearer x" in calls[1]
+
+
 def test_a_request_is_answered(driver: Driver) -> None:
     calls: list[bytes] = []
 
