@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from fnkit.inference_graph.beside import done
-from fnkit.inference_graph.go_text import call_fault, quoted, shown, url_fault
+from fnkit.inference_graph.go_quote import quoted
+from fnkit.inference_graph.go_text import call_fault, url_fault
+from fnkit.inference_graph.go_url import UrlFault, parse, resolve
 from fnkit.net.errors import NetError
-from fnkit.net.url import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from fnkit.inference_graph.beside import Beside
+    from fnkit.inference_graph.go_url import GoUrl
     from fnkit.net.client import Client, Reply
 
     Mesh = Callable[[], Awaitable[bool]]
@@ -28,8 +30,7 @@ _JSON = ("Content-Type", "application/json")
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MAX_REDIRECTS = 10
 _EXPANSION = 8  # a guess: how much larger a body becomes when it is decompressed
-_CREDENTIALS = frozenset(("authorization", "www-authenticate", "cookie", "cookie2", "proxy-authorization"))
-_OF_THE_BODY = frozenset(("content-type", "content-encoding", "content-language", "content-location"))
+_CREDENTIALS = frozenset(("authorization", "www-authenticate", "cookie", "cookie2", "proxy-authorization", "proxy-authenticate"))
 
 
 class CallFailed(Exception):
@@ -58,63 +59,67 @@ class HttpService:
     Large answers are decompressed *beside* the loop.
     """
 
-    __slots__ = ("_beside", "_client", "_fault", "_mesh", "_timeout_s", "_url")
+    __slots__ = ("_beside", "_client", "_fault", "_mesh", "_request_url", "_timeout_s", "_url")
 
     def __init__(
         self, url: str, client: Client, *, timeout_s: float | None = None, mesh: Mesh | None = None, beside: Beside | None = None
     ) -> None:
         self._beside = beside
-        self._url = url
         self._mesh = mesh if url.lower().startswith("https://") else None
         self._client = client
         self._timeout_s = timeout_s
         self._fault = url_fault(url)
+        self._url = url if self._fault else parse(url).text()
+        self._request_url = "" if self._fault else parse(url).request_url()
 
     async def __call__(self, body: bytes, headers: Headers, *, stream: bool) -> Answer:
         if self._fault:
             raise CallFailed(self._fault)
         sent, decode = _request_headers(headers, stream)
-        url = self._url
+        url, asked = self._url, self._request_url
         if self._mesh is not None and await self._mesh():
-            url = "http" + url[len("https") :]  # the mesh itself encrypts
+            url, asked = "http" + url[len("https") :], "http" + asked[len("https") :]  # the mesh itself encrypts
         until = None if self._timeout_s is None else monotonic() + self._timeout_s
         try:
-            reply = await self._client.request("POST", url, headers=sent, body=body, timeout_s=self._timeout_s)
+            reply = await self._client.request("POST", asked, headers=sent, body=body, timeout_s=self._timeout_s)
             if reply.status in _REDIRECTS:
                 reply, url = await self._follow(reply, url, sent, body, until=until)
             if stream:
                 return Answer(reply.status, _chunks(reply, url), reply.header("content-type"))
             content = await reply.read()
         except NetError as error:
-            raise CallFailed(call_fault(error, error.where or url)) from error
+            raise CallFailed(call_fault(error, url)) from error
         if decode and reply.header("content-encoding").lower() == "gzip":
             content = await done(self._beside, len(content) * _EXPANSION, _gunzip, content)
         return Answer(reply.status, content)
 
-    async def _follow(self, reply: Reply, url: str, headers: Headers, body: bytes, *, until: float | None) -> tuple[Reply, str]:
-        """Follow redirects as Go does: 301, 302 and 303 become GET without a body, 307 and 308 repeat the POST.
+    async def _follow(self, reply: Reply, url: str, given: Headers, body: bytes, *, until: float | None) -> tuple[Reply, str]:
+        """Follow redirects as Go does: 301, 302 and 303 become GET without a body, 307 and 308 repeat the request.
 
-        The limit of time is one for all requests: *until* is its end.
+        *given* are the headers of the first request. The limit of time is one for all requests: *until* is its end.
         """
-        method = "POST"
+        method, first, here = "POST", parse(url), parse(url)
+        trusted = True
         for count in range(1, _MAX_REDIRECTS + 1):
             location = reply.header("location")
             if reply.status not in _REDIRECTS or not location:
                 return reply, url
             await reply.read()
-            target = joined(url, location)
-            fault = url_fault(target)
-            if fault:
-                raise CallFailed(fault)
+            target = _target(here, location)
             if count == _MAX_REDIRECTS:
-                raise CallFailed(f"Post {quoted(shown(target))}: stopped after {_MAX_REDIRECTS} redirects")
-            if reply.status in (301, 302, 303) and method != "GET":
+                raise CallFailed(f"Post {quoted(location)}: stopped after {_MAX_REDIRECTS} redirects")
+            if reply.status in (301, 302, 303):
                 method, body = "GET", b""
-                headers = tuple(item for item in headers if item[0].lower() not in _OF_THE_BODY)
-            headers = _for_redirect(headers, url, target)
-            url = target
+            trusted = trusted and _same_domain(first.host, target.host)
+            headers = _for_redirect(given, here, target, trusted=trusted)
+            here, url = target, target.text()
+            if fault := url_fault(url):
+                raise CallFailed(fault)
             left = None if until is None else until - monotonic()
-            reply = await self._client.request(method, url, headers=headers, body=body, timeout_s=left)
+            try:
+                reply = await self._client.request(method, target.request_url(), headers=headers, body=body, timeout_s=left)
+            except NetError as error:
+                raise CallFailed(call_fault(error, url)) from error
         return reply, url
 
 
@@ -130,47 +135,31 @@ def _request_headers(headers: Headers, stream: bool) -> tuple[Headers, bool]:
     return (*own, *headers, *((_GZIP,) if decode else ())), decode
 
 
-def _for_redirect(headers: Headers, source: str, target: str) -> Headers:
-    """Return the headers for the next request: Go adds the referer and keeps credentials within a host and its subdomains."""
-    before, after = parse_url(source), parse_url(target)
-    kept = [item for item in headers if item[0].lower() != "referer"]
-    if after.host != before.host and not after.host.endswith("." + before.host):
-        kept = [item for item in kept if item[0].lower() not in _CREDENTIALS]
-    if not (before.scheme == "https" and after.scheme == "http"):
-        kept.append(("Referer", source))
-    return tuple(kept)
+def _target(base: GoUrl, location: str) -> GoUrl:
+    """Return where *location* leads from *base*. The text came as bytes of a header, which may be UTF-8."""
+    text = location.encode("latin-1").decode("utf-8", "surrogateescape")
+    try:
+        return resolve(base, parse(text))
+    except UrlFault as fault:
+        place = quoted(base.text(masked=True))
+        raise CallFailed(f"Post {place}: failed to parse Location header {quoted(text)}: {fault}") from None
 
 
-def joined(base: str, reference: str) -> str:
-    """Return *reference*, of a `Location`, relative to the absolute URL *base* (RFC 3986, section 5.2)."""
-    scheme, _, rest = base.partition("://")
-    authority, slash, path = rest.partition("/")
-    path = (slash + path).partition("?")[0].partition("#")[0]
-    if "://" in reference.partition("?")[0].partition("#")[0]:
-        return reference
-    if reference.startswith("//"):
-        return f"{scheme}:{reference}"
-    if reference.startswith("/"):
-        return f"{scheme}://{authority}{_without_dots(reference)}"
-    if reference.startswith("?"):
-        return f"{scheme}://{authority}{path or '/'}{reference}"
-    return f"{scheme}://{authority}{_without_dots(path.rpartition('/')[0] + '/' + reference)}"
+def _same_domain(first: str, host: str) -> bool:
+    """Tell whether credentials for *first* may go to *host*: to itself and its subdomains. Ports do not matter."""
+    names = [
+        (place[: -len(place.rpartition(":")[2]) - 1] if ":" in place.rpartition("]")[2] else place).lower()
+        for place in (first, host)
+    ]
+    return first == host or names[0] == names[1] or (names[1].endswith(f".{names[0]}") and ":" not in names[1])
 
 
-def _without_dots(path: str) -> str:
-    path, mark, query = path.partition("?")
-    kept: list[str] = []
-    *parents, last = path.split("/")
-    for part in parents:
-        if part == ".." and len(kept) > 1:
-            kept.pop()
-        elif part not in (".", ".."):
-            kept.append(part)
-    if last in (".", ".."):
-        if last == ".." and len(kept) > 1:
-            kept.pop()
-        last = ""
-    return "/".join([*kept, last]) + mark + query
+def _for_redirect(given: Headers, source: GoUrl, target: GoUrl, *, trusted: bool) -> Headers:
+    """Return the headers for the next request: the first one's, without credentials elsewhere, with a referer."""
+    kept = [item for item in given if trusted or item[0].lower() not in _CREDENTIALS]
+    if any(name.lower() == "referer" for name, _ in kept) or (source.scheme == "https" and target.scheme == "http"):
+        return tuple(kept)
+    return (*kept, ("Referer", replace(source, user=None).text()))
 
 
 def _gunzip(data: bytes) -> bytes:

@@ -9,78 +9,52 @@ import os
 import re
 from functools import lru_cache
 
+from fnkit.inference_graph.go_quote import quoted
+from fnkit.inference_graph.go_url import GoUrl, UrlFault, parse
 from fnkit.net.errors import BodyTooLarge, ConnectError, ConnectionClosed, InvalidRequest, NetError, TimeoutReached
+from fnkit.net.url import parse_url
 
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*")
-_HOST_BYTES = frozenset("-_.~!$&'()*+,;=:[]<>\"%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}", re.DOTALL)
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
-
-
-def quoted(text: str) -> str:
-    """Return *text* as Go's `%q` shows it."""
-    return '"' + "".join(_ESCAPES.get(char) or _printable(char) for char in text) + '"'
-
-
-def _printable(char: str) -> str:
-    if char.isprintable():
-        return char
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+_MAX_PORT = 65535
 
 
 @lru_cache(maxsize=1024)
 def url_fault(url: str) -> str:
     """Return why Go's client does not send a request to *url*; `""` if it does."""
-    fault = _parse_fault(url)
-    if fault:
-        return f"parse {quoted(url)}: {fault}"
-    scheme, found, rest = url.partition("://")
-    if not found or scheme.lower() not in ("http", "https"):
-        scheme = url.partition(":")[0] if _SCHEME.fullmatch(url.partition(":")[0]) and ":" in url else ""
-        return f"Post {quoted(shown(url))}: unsupported protocol scheme {quoted(scheme.lower())}"
-    if not re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]:
-        return f"Post {quoted(shown(url))}: http: no Host in request URL"
-    return ""
-
-
-def _parse_fault(url: str) -> str:
-    if any(char < " " or char == "\x7f" for char in url):
-        return "net/url: invalid control character in URL"
-    head, colon, _ = url.partition(":")
-    if colon and not head:
-        return "missing protocol scheme"
-    if colon and not _SCHEME.fullmatch(head) and "/" not in head and head not in ("", "*"):
-        return "first path segment in URL cannot contain colon"
-    if colon and _SCHEME.fullmatch(head) and url[len(head) + 1 :].startswith("//"):
-        authority = re.split(r"[/?#]", url[len(head) + 3 :], maxsplit=1)[0]
-        fault = _host_fault(authority.rpartition("@")[2])
-        if fault:
-            return fault
-    path = url.partition("?")[0].partition("#")[0]
-    bad = _BAD_ESCAPE.search(path)
-    return f"invalid URL escape {quoted(bad[0])}" if bad else ""
-
-
-def _host_fault(host: str) -> str:
-    if host.startswith("["):
-        if "]" not in host:
-            return "missing ']' in host"
-        tail = host.rpartition("]")[2]
+    try:
+        parsed = parse(url)
+    except UrlFault as fault:
+        return str(fault)
+    reason = ""
+    if parsed.scheme not in ("http", "https"):
+        reason = f"unsupported protocol scheme {quoted(parsed.scheme)}"
+    elif not parsed.host:
+        reason = "http: no Host in request URL"
+    elif parsed.port and int(parsed.port[:9]) > _MAX_PORT:
+        reason = f"dial tcp: address {parsed.port}: invalid port"
     else:
-        tail = host[host.find(":") :] if ":" in host else ""
-    if tail and not (tail[0] == ":" and (tail[1:] == "" or (tail[1:].isascii() and tail[1:].isdigit()))):
-        return f"invalid port {quoted(tail)} after host"
-    for char in host:
-        if char not in _HOST_BYTES and ord(char) < 0x80:
-            return f"invalid character {quoted(char)} in host name"
+        reason = _dial_refusal(parsed)
+    return reason and f"Post {quoted(parsed.text(masked=True))}: {reason}"
+
+
+def _dial_refusal(url: GoUrl) -> str:
+    """Return what comes of a host that nobody can have; `""` for any other."""
+    try:
+        parse_url(url.request_url())
+    except InvalidRequest:
+        name = url.host.removesuffix(f":{url.port}")
+        if not name or (url.port and not int(url.port)):
+            return f"dial tcp {url.host}: connect: connection refused"
+        return f"dial tcp: lookup {name}: no such host"
     return ""
 
 
 def shown(url: str) -> str:
-    """Return *url* as Go shows it in an error: its password is masked."""
-    return re.sub(r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?#@:]*):[^/?#@]*@", r"\1:***@", url)
+    """Return *url* as Go shows it in an error: as it writes it, with its password masked."""
+    try:
+        return parse(url).text(masked=True)
+    except UrlFault:
+        return url
 
 
 def call_fault(error: NetError, url: str) -> str:

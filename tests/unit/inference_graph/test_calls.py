@@ -41,7 +41,8 @@ def test_a_redirect_is_followed_as_go_does(status: int, method: str) -> None:
         assert (answer.status, answer.body) == (200, b"ok")
         assert calls[1].startswith(f"{method} /next?x HTTP/1.1".encode())
         assert f"Referer: {server.url}/first".encode() in calls[1]
-        assert (b"Content-Type" in calls[1]) is (method == "POST")
+        assert b"Content-Type: application/json" in calls[1]
+        assert (b"Content-Length: 7" in calls[1]) is (method == "POST")
 
 
 def test_credentials_stay_with_their_host() -> None:
@@ -55,6 +56,43 @@ def test_credentials_stay_with_their_host() -> None:
     assert b"X-A: 1" in calls[1]
     assert b"secret" not in calls[1]
     assert b"Cookie" not in calls[1]
+
+
+def test_credentials_that_were_dropped_on_the_way_do_not_come_back() -> None:
+    calls: list[bytes] = []
+    with TcpServer(keeping_alive(OK, calls)) as last:
+        with TcpServer(answering(redirect(307, last.url), calls=calls)) as other:
+            elsewhere = other.url.replace("127.0.0.1", "localhost")
+            with TcpServer(answering(redirect(307, elsewhere), calls=calls)) as server:
+                call(server.url, (("Authorization", "secret"),))
+    assert [b"secret" in head for head in calls] == [True, False, False]
+
+
+def test_a_referer_of_the_client_is_kept_and_one_of_ours_has_no_credentials() -> None:
+    calls: list[bytes] = []
+    with TcpServer(answering(redirect(307, "/a"), OK, redirect(302, "/b"), OK, calls=calls)) as server:
+        call(server.url, (("Referer", "http://mine/"),))
+    with TcpServer(answering(redirect(302, "/b"), OK, calls=calls)) as server:
+        call(server.url.replace("//", "//me:secret@"))
+
+    assert b"Referer: http://mine/\r\n" in calls[1]
+    assert b"Referer: http://127.0.0.1" in calls[3]
+    assert b"secret" not in calls[3]
+
+
+@pytest.mark.parametrize(
+    ("location", "cause"),
+    [
+        ("/%zz", 'failed to parse Location header "/%zz": parse "/%zz": invalid URL escape "%zz"'),
+        ("http:///x", 'Post "http:///x": http: no Host in request URL'),
+        ("http://127.0.0.1:0/x", 'Post "http://127.0.0.1:0/x": dial tcp 127.0.0.1:0: connect: connection refused'),
+    ],
+)
+def test_a_location_that_leads_nowhere_is_told_in_gos_words(location: str, cause: str) -> None:
+    with TcpServer(answering(redirect(302, location))) as server, pytest.raises(CallFailed) as failure:
+        call(server.url)
+
+    assert str(failure.value).endswith(cause)
 
 
 def test_a_redirect_to_nowhere_fails_in_gos_words() -> None:

@@ -7,8 +7,9 @@ import socket
 
 import pytest
 
-from fnkit.inference_graph.calls import joined
-from fnkit.inference_graph.go_text import call_fault, quoted, shown, url_fault
+from fnkit.inference_graph.go_quote import quoted
+from fnkit.inference_graph.go_text import call_fault, shown, url_fault
+from fnkit.inference_graph.go_url import parse, resolve
 from fnkit.net.errors import ConnectError, ConnectionClosed, NetError, ProtocolError, TimeoutReached
 
 
@@ -30,6 +31,21 @@ from fnkit.net.errors import ConnectError, ConnectionClosed, NetError, ProtocolE
         ("http://h/\x01", 'parse "http://h/\\x01": net/url: invalid control character in URL'),
         (":80/x", 'parse ":80/x": missing protocol scheme'),
         ("http://[::1", "parse \"http://[::1\": missing ']' in host"),
+        ("http://[1.2.3.4]/", 'parse "http://[1.2.3.4]/": invalid host: ParseAddr("1.2.3.4"): unable to parse IP'),
+        ("http://a:b:c/", 'parse "http://a:b:c/": invalid port ":c" after host'),
+        ("http://%31.0.0.1/", 'parse "http://%31.0.0.1/": invalid URL escape "%31"'),
+        ("http://us er@h/", 'parse "http://us er@h/": net/url: invalid userinfo'),
+        ("a:b/c", 'Post "a:b/c": unsupported protocol scheme "a"'),
+        ("a b:c/d", 'parse "a b:c/d": first path segment in URL cannot contain colon'),
+        ("h#f?%zz", 'parse "h#f?%zz": invalid URL escape "%zz"'),
+        ("http:", 'Post "http:": http: no Host in request URL'),
+        ("http://", 'Post "http:": http: no Host in request URL'),
+        ("http:h/x", 'Post "http:h/x": http: no Host in request URL'),
+        ("HTTPS:/h", 'Post "https:/h": http: no Host in request URL'),
+        ("/a b", 'Post "/a%20b": unsupported protocol scheme ""'),
+        ("http://h:99999/", 'Post "http://h:99999/": dial tcp: address 99999: invalid port'),
+        ("http://h:0/", 'Post "http://h:0/": dial tcp h:0: connect: connection refused'),
+        ("http://u:secret@a;b/", 'Post "http://u:***@a;b/": dial tcp: lookup a;b: no such host'),
     ],
 )
 def test_a_url_that_go_refuses_is_refused_in_its_words(url: str, fault: str) -> None:
@@ -76,6 +92,24 @@ def test_a_failed_call_is_told_in_gos_words(error: NetError, text: str) -> None:
 
 def test_a_password_is_masked() -> None:
     assert shown("http://me:secret@h/x") == "http://me:***@h/x"
+    assert shown("http://me:se@cret@h/x") == "http://me:***@h/x"
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("http://h", "http://h/"),
+        ("HTTP://h:/a?b#c", "http://h/a?b"),
+        ('http://h/"x"/[y]{z}', "http://h/%22x%22/%5By%5D%7Bz%7D"),
+        ("http://h/[y]", "http://h/[y]"),
+        ("http://h/a%2fb", "http://h/a%2fb"),
+        ("http://h/é", "http://h/%C3%A9"),
+        ("http://u:p%40@h?", "http://u:p%40@h/?"),
+        ("http://[::1]:80/", "http://[::1]:80/"),
+    ],
+)
+def test_a_request_goes_to_the_url_as_go_writes_it(url: str, sent: str) -> None:
+    assert parse(url).request_url() == sent
 
 
 def test_quoting_escapes_as_go_does() -> None:
@@ -93,7 +127,12 @@ def test_quoting_escapes_as_go_does() -> None:
         ("http://h/a/b?q#f", "?r", "http://h/a/b?r"),
         ("http://h", "c", "http://h/c"),
         ("http://h/a/b", "..", "http://h/"),
+        ("http://h/a/b", "../../../c/./d/", "http://h/c/d/"),
+        ("http://h/a?q", "#f", "http://h/a?q#f"),
+        ("http://u:p@h/a", "/b", "http://u:p@h/b"),
+        ("http://u:p@h/a", "//i/b", "http://i/b"),
+        ("http://h/a", "x:y", "x:y"),
     ],
 )
 def test_a_location_is_relative_to_the_url_that_gave_it(base: str, reference: str, url: str) -> None:
-    assert joined(base, reference) == url
+    assert resolve(parse(base), parse(reference)).text() == url
