@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
+# Go's words, which are not those of every Python.
+_REASONS = {status.value: status.phrase for status in HTTPStatus} | {
+    413: "Request Entity Too Large",
+    414: "Request URI Too Long",
+    416: "Requested Range Not Satisfiable",
+    418: "I'm a teapot",
+    422: "Unprocessable Entity",
+}
 _SMALL = 2048  # Go's server announces the length of answers up to here, and sends larger ones in chunks
 _HIGH = 256 * 1024
 _LARGE = 4 * _HIGH
