@@ -168,9 +168,9 @@ class LocalQueue:
         """Count what waits, what is on loan and what is dead."""
         now = self._clock()
         waiting, in_flight, oldest = self._database.execute(
-            "SELECT count(*) FILTER (WHERE visible_at <= ?1), count(*) FILTER (WHERE visible_at > ?1),"
-            " min(sent_at) FILTER (WHERE visible_at <= ?1) FROM message",
-            (now,),
+            "SELECT count(*) FILTER (WHERE visible_at <= :now), count(*) FILTER (WHERE visible_at > :now),"
+            " min(sent_at) FILTER (WHERE visible_at <= :now) FROM message",
+            {"now": now},
         ).fetchone()
         (dead,) = self._database.execute("SELECT count(*) FROM dead").fetchone()
         return Depth(waiting, in_flight, dead, max(0.0, now - oldest) if oldest is not None else 0.0)
