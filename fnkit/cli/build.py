@@ -85,7 +85,7 @@ def command(
 ) -> None:
     """Write one bundle (zip) per function of TARGET, graph.json and bundles.json.
 
-    TARGET is a step file (file.py or file.py:name), a project folder, an InferenceGraph YAML or a gateway config.yaml.
+    TARGET is a step file (file.py or file.py:name), a project folder, or an InferenceGraph YAML.
 
     --target container adds a folder for each function to build its image of: the unpacked bundle, and a Dockerfile with a server
     around it; and a compose.yaml. --target knative adds a Knative Service to each. --target kserve writes kserve.yaml, the InferenceGraph

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Mapping
+from math import fsum
 
 from fnkit.project.plot.layering import Layers
 
@@ -48,7 +49,7 @@ def _pull(layers: Layers, rows: Rows, centres: dict[str, float], neighbours: Map
             if near:
                 seat = layers.seats[key]
                 same_rank = any(layers.seats[other].rank == seat.rank for other in near)
-                centres[key] = sum(centres[other] for other in near) / len(near) + (0.6 if same_rank and not seat.node else 0)
+                centres[key] = fsum(centres[other] for other in near) / len(near) + (0.6 if same_rank and not seat.node else 0)
 
 
 def _sorted_rows(layers: Layers, rows: Rows, centres: Mapping[str, float]) -> Rows:
@@ -56,7 +57,7 @@ def _sorted_rows(layers: Layers, rows: Rows, centres: Mapping[str, float]) -> Ro
     members: dict[str, list[float]] = {}
     for key, seat in layers.seats.items():
         members.setdefault(seat.unit, []).append(centres[key])
-    middles = {unit: sum(values) / len(values) for unit, values in members.items()}
+    middles = {unit: fsum(values) / len(values) for unit, values in members.items()}
     return [sorted(row, key=lambda key: (middles[layers.seats[key].unit], layers.seats[key].unit, centres[key])) for row in rows]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import fsum
 
 from fnkit.project.plot.layering import Layers, Seat
 
@@ -46,7 +47,7 @@ def space(layers: Layers, rows: Sequence[Sequence[str]], gaps: Gaps, box_sizes: 
     constraints = _constraints(layers, rows, gaps, box_sizes)
     links = _links(layers)
     lanes = [chain.seats[1:-1] for chain in layers.chains if chain.loop]
-    weights = {key: sum(weight for _, weight in near) or _LIGHT for key, near in links.items()}
+    weights = {key: fsum(weight for _, weight in near) or _LIGHT for key, near in links.items()}
     weights.update((key, _LIGHT) for lane in lanes for key in lane)
     positions = _spread(_variables(layers), constraints, {})
     solver = _Solver(_variables(layers), constraints, weights)
@@ -76,7 +77,7 @@ def _aligned(layers: Layers, positions: Mapping[str, float]) -> dict[str, float]
     for line in lines:
         found = [positions[key] for key in line]
         if max(found) - min(found) < 2 * _NEARLY and len({layers.seats[key].rank for key in line}) == len(line):
-            aligned.update(dict.fromkeys(line, sum(found) / len(found)))
+            aligned.update(dict.fromkeys(line, fsum(found) / len(found)))
     return aligned
 
 
@@ -137,9 +138,9 @@ def _wishes(
     wishes = dict(positions)
     for row in rows:
         for key in row:
-            total = sum(weight for _, weight in links[key])
+            total = fsum(weight for _, weight in links[key])
             if total:
-                wishes[key] = sum(wishes[other] * weight for other, weight in links[key]) / total
+                wishes[key] = fsum(wishes[other] * weight for other, weight in links[key]) / total
     return wishes
 
 
