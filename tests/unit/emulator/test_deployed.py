@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import zipfile
@@ -24,10 +25,47 @@ def test_executables_stay_executable_and_nothing_is_writable(tmp_path: Path) -> 
         zipped.writestr(script, "#!/bin/sh\n")
         zipped.writestr("folder/data", "x")
 
-    extract(archive, tmp_path / "out")
+    extract(archive, tmp_path / "out", {})
 
     assert (tmp_path / "out" / "run").stat().st_mode & 0o777 == 0o555
     assert (tmp_path / "out" / "folder" / "data").stat().st_mode & 0o777 == 0o444
+
+
+def test_the_files_that_two_bundles_share_are_unpacked_once(tmp_path: Path) -> None:
+    for name, step in (("a", b"one"), ("b", b"two")):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as zipped:
+            zipped.writestr("fnkit/engine.py", b"the same")
+            zipped.writestr("step.py", step)
+    written: dict[tuple[bytes, int], Path] = {}
+
+    for name in "ab":
+        extract(tmp_path / f"{name}.zip", tmp_path / name, written)
+
+    assert (tmp_path / "a/fnkit/engine.py").samefile(tmp_path / "b/fnkit/engine.py")
+    assert [(tmp_path / name / "step.py").read_bytes() for name in "ab"] == [b"one", b"two"]
+
+
+def test_a_file_that_cannot_be_linked_is_written(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("data", b"x")
+    written = {(hashlib.sha256(b"x").digest(), 0o444): tmp_path / "gone"}
+
+    extract(archive, tmp_path / "out", written)
+
+    assert (tmp_path / "out" / "data").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", ["../out", "/out", "a/../../out"])
+def test_a_bundle_whose_names_lead_out_of_its_folder_is_refused(tmp_path: Path, name: str) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr(name, b"x")
+
+    with pytest.raises(zipfile.BadZipFile, match="leads out"):
+        extract(archive, tmp_path / "folder" / "root", {})
+
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_was_unpacked_is_removed(tmp_path: Path) -> None:
