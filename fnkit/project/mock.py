@@ -38,6 +38,11 @@ class Recorded:
         self.event_list: list[object] = []
         self._full = bool(step.full_event)
 
+    @property
+    def async_object(self) -> Recorded:
+        """Itself, under the name by which MLRun's mock server leads to what a queue has kept."""
+        return self
+
     async def __call__(self, event: Event) -> None:
         """Keep the event's body, or the whole of it where the queue carries full events."""
         whole = {"full_event_wrapper": True, "body": event.body, "key": event.key, "id": event.id}
@@ -69,8 +74,8 @@ class MockServer:
 
     @property
     def graph(self) -> Mapping[str, object]:
-        """The step objects by name; None for handler functions."""
-        return self._topology.step_objects
+        """The step objects by name; None for handler functions, the end of each queue that nothing follows."""
+        return {**self._topology.step_objects, **self.queues}
 
     def test(
         self,

@@ -122,7 +122,16 @@ class GraphStep(CallSettings):
         call: Call = None,
         **class_args: object,
     ) -> GraphStep:
-        """Add a step behind this one and return it; see `FlowGraph.add_step`. *after* names further predecessors."""
+        """Add a step behind this one and return it; see `FlowGraph.add_step`. *after* names further predecessors.
+
+        MLRunInvalidArgumentError for a step behind a queue that says no function: what is behind a queue is woken by it, elsewhere.
+        """
+        if self.kind == "queue" and not function:
+            shown = name or name_of(class_name) or name_of(handler)
+            raise MLRunInvalidArgumentError(
+                f"step '{shown}' must specify a function, because it follows a queue step",
+                hint="pass function= and declare it with fn.add_child_function(...)",
+            )
         return self._graph.append(
             (self.name, *as_names(after)),
             class_name,

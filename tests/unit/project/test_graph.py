@@ -389,6 +389,25 @@ def test_children_have_names_of_their_own() -> None:
         function.add_child_function("child")
 
 
+@pytest.mark.parametrize(
+    ("step", "named"),
+    [
+        ({"class_name": "Named", "name": "b"}, "b"),
+        ({"class_name": Named}, "Named"),
+        ({"class_name": ">>", "name": "q2", "path": ""}, "q2"),
+    ],
+)
+def test_what_comes_behind_a_queue_runs_in_a_function_of_its_own(step: dict[str, object], named: str) -> None:
+    queue = _function().set_topology("flow").to(">>", "q", path="")
+
+    with pytest.raises(
+        MLRunInvalidArgumentError, match=f"step '{named}' must specify a function, because it follows a queue step"
+    ):
+        queue.to(**step)  # type: ignore[arg-type]  # arguments by name
+
+    assert queue.to(**step, function="child").after == ["q"]  # type: ignore[arg-type]  # as above
+
+
 def test_models_are_loaded_before_the_first_event_and_no_other_way() -> None:
     function = _function()
 

@@ -257,6 +257,7 @@ def test_what_a_last_queue_gets_is_kept() -> None:
 
         assert server.queues["out"].event_list == [2]
         assert server.queues["whole"].event_list == [{"full_event_wrapper": True, "body": 2, "key": "", "id": "E1"}]
+        assert server.graph["out"].async_object.event_list == [2]  # type: ignore[attr-defined]  # as MLRun's users look for it
 
 
 def test_children_run_the_code_of_their_own_file(tmp_path: Path) -> None:
