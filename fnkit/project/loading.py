@@ -158,7 +158,11 @@ def _load_python(path: Path, name: str, *, construct: bool, timeout_s: float) ->
 def _run_child(request: Mapping[str, object], where: str, timeout_s: float) -> int:
     """Run the child to its end and return its exit code. What the user's file prints goes to our standard error."""
     command = own_python("fnkit.project.child", json.dumps(request), ends_silently=True)
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, env=own_environment(os.environ))
+    environment = {
+        "PYTHONHASHSEED": "0",
+        **own_environment(os.environ),
+    }  # sets in pickles have an order then: same input, same bytes
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, env=environment)
     late = threading.Event()
 
     def give_up() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +17,10 @@ PROTOCOL = 5
 
 
 def pickle_objects(objects: Mapping[str, object]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Return the pickles of *objects* by name, and the reason for each object that cannot be pickled."""
+    """Return the pickles of *objects* by name, and the reason for each object that cannot be pickled.
+
+    The same objects give the same bytes in every process with the same `PYTHONHASHSEED`, on which the order of sets depends.
+    """
     pickles: dict[str, bytes] = {}
     refused: dict[str, str] = {}
     for name, subject in objects.items():
@@ -23,7 +28,31 @@ def pickle_objects(objects: Mapping[str, object]) -> tuple[dict[str, bytes], dic
             pickles[name] = _by_value(subject)
         except Exception as error:  # whatever the user's __reduce__ or __getstate__ raises
             refused[name] = f"{type(error).__name__}: {error}"
-    return pickles, refused
+    return _with_stable_marks(pickles), refused
+
+
+def _with_stable_marks(pickles: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return *pickles* with a mark for each class that depends on its name only.
+
+    cloudpickle marks each class that it pickles by value with a random UUID, so that it is one class in all pickles of a process. Where
+    a version keeps no such list the marks stay random, and a bundle is uploaded again without need.
+    """
+    known: Mapping[type, str] = getattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_CLASS", {})
+    marks = {mark.encode(): f"{kind.__module__}.{kind.__qualname__}" for kind, mark in known.items()}
+    stable: dict[bytes, bytes] = {}
+    seen: Counter[str] = Counter()
+    whole = b"".join(pickles[name] for name in sorted(pickles))
+    for mark in sorted((mark for mark in marks if mark in whole), key=whole.find):
+        seen[marks[mark]] += 1
+        digest = hashlib.sha256(f"{marks[mark]} {seen[marks[mark]]}".encode()).hexdigest()
+        stable[mark] = digest[: len(mark)].encode()
+    return {name: _replace(data, stable) for name, data in pickles.items()}
+
+
+def _replace(data: bytes, words: Mapping[bytes, bytes]) -> bytes:
+    for word, other in words.items():
+        data = data.replace(word, other)
+    return data
 
 
 def _by_value(subject: object) -> bytes:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -286,6 +287,26 @@ def test_a_target_is_a_path_and_a_name(target: str, parts: tuple[str, str]) -> N
 def test_a_text_that_is_no_loaded_graph_is_refused(text: str) -> None:
     with pytest.raises(LoadError):
         Loaded.from_json(text)
+
+
+def test_pickles_are_the_same_bytes_each_time_and_share_their_classes(tmp_path: Path) -> None:
+    graph = tmp_path / "no-module.py"
+    graph.write_text(
+        "import fnkit\n"
+        "class Base:\n    words = {'a', 'b', 'c', 'd', 'e'}\n"
+        "    def do(self, body):\n        return body in {'v', 'w', 'x', 'y', 'z'}\n"
+        "class One(Base):\n    pass\n"
+        "class Two(Base):\n    pass\n"
+        "fnkit.new_function('f').set_topology('flow').to(One).to(Two).respond()\n"
+    )
+
+    first, second = load(str(graph)).pickles, load(str(graph)).pickles
+    one, two = (pickle.loads(first[name]) for name in ("One", "Two"))
+
+    assert first == second
+    assert set(first) == {"One", "Two"}
+    assert one.__bases__ == two.__bases__
+    assert one is not two
 
 
 def test_a_pickle_that_is_no_base64_is_refused() -> None:
