@@ -191,6 +191,19 @@ def _escaped(text: str, reserved: re.Pattern[bytes]) -> str:
     return reserved.sub(lambda found: b"%%%02X" % found[0][0], raw).decode()
 
 
+def written_path(path: str) -> str:
+    """Return the *path* of a request, which is escaped as its client liked, as Go writes it. Raises `UrlFault`."""
+    try:
+        return _kept(path, _PATH)
+    except _Fault as fault:
+        raise UrlFault(path, str(fault)) from None
+
+
+def escaped_path(path: str) -> str:
+    """Return *path*, which is not escaped, as Go escapes it."""
+    return _escaped(path, _PATH[1])
+
+
 def resolve(base: GoUrl, reference: GoUrl) -> GoUrl:
     """Return *reference* as seen from the absolute URL *base* (RFC 3986, section 5.2.2)."""
     if reference.scheme or reference.host or reference.user is not None:

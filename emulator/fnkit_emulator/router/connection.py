@@ -238,10 +238,16 @@ class Connection(asyncio.Protocol):
             self._enter("idle", self._hub.limits.idle_s)
 
     def _refuse(self, refused: Refused) -> None:
-        text = f"{refused.status} {_REASONS[refused.status]}" + (f": {refused}" if refused.text else "")
-        head = f"HTTP/1.1 {refused.status} {_REASONS[refused.status]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        line = text = f"{refused.status} {_REASONS[refused.status]}"
+        if refused.status == 501:
+            text = refused.text
+        elif refused.text:
+            line = text = f"{line}: {refused.text}"
+        kind = "Content-Type: text/plain; charset=utf-8"
+        if refused.status == 417:
+            kind, text = "Content-Length: 0", ""
         if self._transport is not None:
-            self._transport.write(f"{head}Connection: close\r\n\r\n{text}".encode())
+            self._transport.write(f"HTTP/1.1 {line}\r\n{kind}\r\nConnection: close\r\n\r\n{text}".encode())
             self._transport.close()
 
     # Answers.
@@ -312,14 +318,14 @@ class Connection(asyncio.Protocol):
 
     def _head(self, request: Request, answer: ServerAnswer, framing: tuple[tuple[str, str], ...]) -> bytes:
         reason = _REASONS.get(answer.status, f"status code {answer.status}")
-        lines = [f"HTTP/1.1 {answer.status} {reason}", f"Date: {self._hub.date()}"]
+        version = "HTTP/1.0" if request.is_http_1_0 else "HTTP/1.1"
+        lines = [f"{version} {answer.status} {reason}", f"Date: {self._hub.date()}"]
         if answer.content_type:
             lines.append(f"Content-Type: {answer.content_type}")
         lines += [f"{name}: {value}" for name, value in (*answer.headers, *framing)]
-        if not request.keeps_open or self._hub.draining:
-            lines.append("Connection: close")
-        elif request.is_http_1_0:
-            lines.append("Connection: keep-alive")
+        closes = not request.keeps_open or self._hub.draining
+        if closes is not request.is_http_1_0:  # what the version means without a word is not said
+            lines.append("Connection: close" if closes else "Connection: keep-alive")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _abort(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from fnkit.inference_graph.answers import answer_of
 from fnkit.inference_graph.beside import done
 from fnkit.inference_graph.calls import CallFailed
 from fnkit.inference_graph.flight import NoAnswer
+from fnkit.inference_graph.go_url import UrlFault, escaped_path, written_path
 from fnkit_emulator.router import metrics
 from fnkit_emulator.router.connection import ServerAnswer
 
@@ -56,6 +57,9 @@ class Front:
             moved = _moved(request)
             if moved is not None:
                 return moved
+            path = unquote(path)
+            if path == "/readyz":
+                return _SHUTTING_DOWN if self.draining else _READY
         if self._metrics is None:
             return await self._run(request)
         if path == "/metrics":
@@ -100,12 +104,18 @@ class Front:
 
 
 def _moved(request: Request) -> ServerAnswer | None:
-    """Return the redirect to the clean form of an unclean path, as Go's ServeMux sends it; None if the path is clean."""
-    path = unquote(request.path)
+    """Return the redirect to the clean form of an unclean path, as Go's ServeMux sends it; None if the path is clean.
+
+    The path is cleaned in its escaped form, and the clean form is escaped once more, as that server does.
+    """
+    try:
+        path = written_path(request.path.encode("latin-1").decode("utf-8", "surrogateescape"))
+    except UrlFault:
+        return ServerAnswer(400, b"400 Bad Request", _TEXT)
     clean = cleaned(path)
-    if clean == path or request.method == "CONNECT":
+    if clean == path:
         return None
-    location = quote(clean, safe="/$&+,:;=@!'()*~") + (f"?{request.query}" if request.query else "")
+    location = escaped_path(clean) + (f"?{request.query}" if request.query else "")
     if request.method not in ("GET", "HEAD"):
         return ServerAnswer(301, headers=(("Location", location),))
     body = f'<a href="{html.escape(location)}">Moved Permanently</a>.\n\n'.encode()

@@ -6,6 +6,7 @@ Bytes go in through `feed`; `next_request` gives a request when it is complete. 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from fnkit.net.errors import NetError
@@ -14,6 +15,8 @@ from fnkit.net.http1 import ChunkedBody, LengthBody, find_head, is_token, parse_
 Headers = tuple[tuple[str, str], ...]
 
 HEAD_LIMIT = 1024 * 1024  # http.DefaultMaxHeaderBytes
+_VERSION = re.compile(r"HTTP/([0-9])\.[0-9]")
+_HOST = re.compile(r"[A-Za-z0-9!$%&()*+,\-.:;=\[\]'_~]*")
 
 
 class Refused(Exception):
@@ -89,8 +92,9 @@ class RequestReader:
         if self._buffer and not pending.decoder.done:
             try:
                 piece = pending.decoder.feed(self._buffer)
-            except NetError as error:
-                raise Refused(400) from error
+            except NetError:
+                self._buffer = b""
+                return self.truncated()  # Go ignores that a body cannot be read further
             self._buffer = b""
             if piece:
                 pending.parts.append(piece)
@@ -147,10 +151,21 @@ class RequestReader:
         self._buffer = self._buffer[after:]
         decoder = _decoder(headers)
         values = {name.lower(): value for name, value in headers}
-        if version == "HTTP/1.1" and "host" not in values:
-            raise Refused(400, "missing required Host header")
-        expects = values.get("expect", "").lower() == "100-continue" and version == "HTTP/1.1"
-        return _Pending(method, target, version, headers, decoder, [], expects)
+        _check_host(headers, version)
+        expected = values.get("expect", "").lower()
+        if expected and expected != "100-continue":
+            raise Refused(417)
+        return _Pending(method, target, version, headers, decoder, [], bool(expected) and version != "HTTP/1.0")
+
+
+def _check_host(headers: Headers, version: str) -> None:
+    hosts = [value for name, value in headers if name.lower() == "host"]
+    if len(hosts) > 1:
+        raise Refused(400)
+    if not hosts and version != "HTTP/1.0":
+        raise Refused(400, "missing required Host header")
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        raise Refused(400, "malformed Host header")
 
 
 def _request_line(line: str) -> tuple[str, str, str]:
@@ -158,8 +173,11 @@ def _request_line(line: str) -> tuple[str, str, str]:
     if len(parts) != 3 or not is_token(parts[0]) or not parts[1]:
         raise Refused(400)
     method, target, version = parts
-    if version not in ("HTTP/1.1", "HTTP/1.0"):
-        raise Refused(505 if version.startswith("HTTP/") else 400)
+    found = _VERSION.fullmatch(version)
+    if found is None:
+        raise Refused(400)
+    if found[1] != "1":
+        raise Refused(505, "unsupported protocol version")
     if target.startswith(("http://", "https://")):
         target = "/" + target.partition("://")[2].partition("/")[2]
     if not target.startswith("/") and not (target == "*" and method == "OPTIONS"):

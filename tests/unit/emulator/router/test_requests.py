@@ -87,7 +87,11 @@ def test_a_request_says_whether_the_connection_stays(version: str, connection: s
         (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
-        (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET / HTTP/0.9\r\n\r\n", 505),
+        (b"GET / HTTP/1.10\r\nHost: h\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: h/x y\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: h\r\nExpect: wonders\r\n\r\n", 417),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 1_100_000, 431),
     ],
 )
@@ -96,6 +100,18 @@ def test_what_is_no_request_is_refused(data: bytes, status: int) -> None:
         read(data)
 
     assert caught.value.status == status
+
+
+def test_of_a_chunked_body_that_makes_no_sense_what_came_before_is_kept() -> None:
+    reader = RequestReader()
+    reader.feed(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
+    reader.next_request()
+    reader.feed(b"zz\r\nab\r\n")
+
+    request = reader.next_request()
+
+    assert request is not None
+    assert (request.body, request.keeps_open) == (b"ab", False)
 
 
 def test_the_host_of_an_absolute_target_is_dropped() -> None:
