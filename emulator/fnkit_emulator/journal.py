@@ -25,7 +25,7 @@ class Invoked:
 
     *status* is the HTTP status of a function URL (499: the client left), or of the Lambda API. *ms* counts from the hand-over to the
     worker to the end of the answer, *init_ms* is what a cold start took before that. *chunks* is 0 for buffered answers. *queue* brought
-    the event, a batch of *batch* messages; "" for what came by a request.
+    the event, a batch of *batch* messages, of which the function named *failed* as failed; "" for what came by a request.
     """
 
     function: str
@@ -41,6 +41,7 @@ class Invoked:
     at: float = field(default_factory=time.time)
     queue: str = ""
     batch: int = 0
+    failed: int = 0
 
     def as_event(self) -> dict[str, object]:
         """Return the JSON object of this happening."""
@@ -60,6 +61,8 @@ class Invoked:
             event["chunks"] = self.chunks
         if self.queue:
             event |= {"queue": self.queue, "batch": self.batch}
+        if self.failed:
+            event["failed"] = self.failed
         if self.error:
             event["error"] = self.error
         return event
@@ -117,7 +120,9 @@ def _invoked_text(happening: Invoked) -> str:
     if happening.memory_mb:
         parts.append(f"{happening.memory_mb} MB")
     if happening.queue:
-        parts.append(f"{happening.batch} from queue {happening.queue}")
+        parts.append(
+            f"{happening.batch} from queue {happening.queue}{f', {happening.failed} failed' if happening.failed else ''}"
+        )
     if happening.error:
         parts.append(happening.error)
     return "  ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,9 +11,10 @@ from fnkit.cli.console import Console
 from fnkit.cli.options import common
 from fnkit.errors import UsageError
 from fnkit.functions.queues.readers import SourceMapping
-from fnkit_emulator.sources.registry import FOLDER, read_registry, redrive
+from fnkit_emulator.sources.registry import FOLDER, buried, read_registry, redrive
 from fnkit_emulator.sources.states import QueueState, queue_states
 
+_WIDTH = 60
 folder = click.option(
     "--dir",
     "directory",
@@ -58,6 +60,38 @@ def redrive_command(console: Console, queue: str, directory: Path, graph: str) -
     console.result(
         f"{count} message{'' if count == 1 else 's'} back in queue '{queue}'", event="redriven", queue=queue, count=count
     )
+
+
+@command.command("dead")
+@click.argument("queue")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Show so many at most.")
+@folder
+@graph_option
+@common
+def dead_command(console: Console, queue: str, limit: int, directory: Path, graph: str) -> None:
+    """Show the dead letters of QUEUE, the oldest first: what they hold and why they were given up."""
+    name, mapping = _find(directory, graph, queue)
+    rows = []
+    for letter, reason in buried(directory, name, mapping, limit):
+        message, body = letter.message, letter.message.body.decode("utf-8", "replace")
+        sent = datetime.fromtimestamp(letter.sent_at, UTC).isoformat(timespec="seconds")
+        console.event(
+            event="dead",
+            queue=queue,
+            id=message.id,
+            key=message.key,
+            receives=letter.receives,
+            sent=sent,
+            reason=reason,
+            body=body,
+        )
+        rows.append((message.id, message.key or "-", str(letter.receives or "-"), sent, _short(reason), _short(body)))
+    console.table(("ID", "KEY", "RECEIVES", "SENT", "REASON", "BODY"), rows)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}..."
 
 
 def _graphs(directory: Path, graph: str) -> dict[str, tuple[SourceMapping, ...]]:

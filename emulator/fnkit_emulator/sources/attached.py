@@ -18,6 +18,7 @@ from fnkit_emulator.options import Options
 from fnkit_emulator.pool import Pool, Throttled
 from fnkit_emulator.sources import asynchronous
 from fnkit_emulator.sources.asynchronous import AsyncEvents, Attempted, EventInvokeConfig, queue_of
+from fnkit_emulator.sources.batches import count_failed
 from fnkit_emulator.sources.delivery import Answer, Call
 from fnkit_emulator.sources.leftovers import keep_clean
 from fnkit_emulator.sources.mappings import EventSources, Poller, Surroundings, named, open_poller
@@ -147,7 +148,9 @@ class Attached:
 
     def _poller(self, mapping: SourceMapping) -> Poller:
         assert self._claim is not None
-        around = Surroundings(self._claim.folder, self._options.region, self._complain, outside(self._options.environment))
+        around = Surroundings(
+            self._claim.folder, self._options.region, self._complain, outside(self._options.environment), self._mourn
+        )
         return open_poller(mapping, self._call(mapping), around)
 
     def _call(self, mapping: SourceMapping) -> Call:
@@ -160,7 +163,7 @@ class Attached:
             except Throttled as error:
                 return Answer(error=error.message, throttled=True)
             answer = await invocation.read_all()
-            self._journal(report(pool, invocation, 200, queue=name, batch=count))
+            self._journal(report(pool, invocation, 200, queue=name, batch=count, failed=count_failed(answer)))
             fault = invocation.fault
             return Answer(answer) if fault is None else Answer(error=f"{fault.type}: {fault.message}")
 
@@ -193,6 +196,9 @@ class Attached:
         if now - self._said.get(text, -_REPEAT_S) >= _REPEAT_S:
             self._said[text] = now
             self._journal(Notice(text, kind="failure"))
+
+    def _mourn(self, text: str) -> None:
+        self._journal(Notice(text, kind="failure"))
 
     def _say(self, text: str) -> None:
         self._journal(Notice(text))

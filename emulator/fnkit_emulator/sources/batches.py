@@ -95,6 +95,18 @@ def _kinesis_record(record: Mapping[str, Any], shard: str, arn: str, region: str
     }
 
 
+def count_failed(answer: bytes) -> int:
+    """Return how many items *answer* reports as failed, whatever their names are worth; 0 where it cannot be read."""
+    if b"itemIdentifier" not in answer:
+        return 0
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        return 0
+    failures = said.get("batchItemFailures") if isinstance(said, dict) else None
+    return len(failures) if isinstance(failures, list) else 0
+
+
 def failed_items(answer: bytes, known: Collection[object]) -> tuple[object, ...] | None:
     """Return the identifiers of *known* that *answer* reports as failed; None means the whole batch.
 

@@ -13,7 +13,7 @@ from fnkit.functions.queues.message import Received
 from fnkit.functions.queues.spec import QueueSpec
 from fnkit_emulator.sources.batches import sqs_batch
 from fnkit_emulator.sources.delivery import Call, Delivery, Outcome
-from fnkit_emulator.sources.tally import Tally
+from fnkit_emulator.sources.tally import Tally, obituary
 
 Result = TypeVar("Result")
 LOOK_S = 1.0  # a queue whose bell was lost, or whose retries are due, is looked at this often
@@ -30,7 +30,8 @@ class LocalSource:
 
     It is the only reader of its queue, so loans that it finds at its start belong to a reader that died: they are ended at once; and
     a loan is renewed as long as its batch is being handled, so that a slow function gets nothing twice. The file is touched by a
-    thread of its own, as a commit may have to wait for other processes. *deliver* replaces the delivery in the shape of SQS.
+    thread of its own, as a commit may have to wait for other processes. *deliver* replaces the delivery in the shape of SQS. *mourn* hears
+    of every dead letter.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class LocalSource:
         delay: Callable[[int], float] = retry_delay_s,
         look_s: float = LOOK_S,
         deliver: Callable[[Sequence[Received]], Awaitable[Outcome[Received]]] | None = None,
+        mourn: Callable[[str], None] = lambda _text: None,
     ) -> None:
+        self._mourn = mourn
         self._spec, self._queue, self._delay, self._look_s = spec, queue, delay, look_s
         self.tally = Tally()
         self._rung = asyncio.Event()
@@ -130,6 +133,9 @@ class LocalSource:
         self.tally.repeated += sum(loan.receives > 1 for loan in batch)
         self.tally.failed += len(outcome.failed)
         await self._do(self._settle, outcome)
+        for loan, reason in outcome.failed:
+            if loan.receives >= self._queue.retention.max_receives:
+                self._mourn(obituary(self._spec, loan.message, loan.receives, reason))
 
     def _settle(self, outcome: Outcome[Received]) -> None:
         if outcome.done:

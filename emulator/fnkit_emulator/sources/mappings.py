@@ -18,7 +18,7 @@ from fnkit.functions.queues.readers import SourceMapping
 from fnkit.functions.queues.spec import QueueSpec
 from fnkit.functions.queues.sqs import url_region
 from fnkit_emulator.sources.delivery import Call
-from fnkit_emulator.sources.tally import Tally
+from fnkit_emulator.sources.tally import Tally, obituary
 
 
 class Poller(Protocol):
@@ -36,13 +36,14 @@ class Poller(Protocol):
 class Surroundings:
     """Where pollers live: the *folder* of local queues, dead letters and checkpoints, the *region*, and who hears complaints.
 
-    *environ* are the variables that say where services are and who we are to them.
+    *environ* are the variables that say where services are and who we are to them; *mourn* hears of every dead letter.
     """
 
     folder: Path
     region: str
     complain: Callable[[str], None]
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mourn: Callable[[str], None] = field(default=lambda _text: None)
 
 
 def named(mappings: Iterable[SourceMapping]) -> dict[str, SourceMapping]:
@@ -83,7 +84,7 @@ def check_readable(mappings: Iterable[SourceMapping], *, installed: Callable[[st
 def _open_local(mapping: SourceMapping, call: Call, around: Surroundings) -> Poller:
     source = import_module("fnkit_emulator.sources.local").LocalSource
     queue = LocalQueue(around.folder, mapping.spec.address, retention=mapping.spec.retention)
-    poller: Poller = source(mapping.spec, queue, call, region=around.region)
+    poller: Poller = source(mapping.spec, queue, call, region=around.region, mourn=around.mourn)
     return poller
 
 
@@ -96,7 +97,7 @@ def _open_kafka(mapping: SourceMapping, call: Call, around: Surroundings) -> Pol
         headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
         headers["fnkit-origin"] = f"{record.topic}-{record.partition}@{record.offset}"
         key = (record.key or b"").decode("utf-8", "replace")
-        _bury(spec, around.folder, Message(record.value, key, headers, headers["fnkit-origin"]), reason)
+        _bury(spec, around, Message(record.value, key, headers, headers["fnkit-origin"]), reason)
 
     group = consumer_group(mapping)
     poller: Poller = source(
@@ -127,7 +128,7 @@ def _open_kinesis(mapping: SourceMapping, call: Call, around: Surroundings) -> P
     def bury(record: Mapping[str, object], reason: str) -> None:
         data = record["Data"]
         assert isinstance(data, bytes)
-        _bury(spec, around.folder, Message(data, str(record["PartitionKey"]), {}, str(record["SequenceNumber"])), reason)
+        _bury(spec, around, Message(data, str(record["PartitionKey"]), {}, str(record["SequenceNumber"])), reason)
 
     checkpoints = module.Checkpoints(checkpoints_path(mapping, around.folder))
     client = aws_service("kinesis", around.environ, around.region)
@@ -177,12 +178,13 @@ def aws_service(service: str, environ: Mapping[str, str], region: str, *, addres
     )
 
 
-def _bury(spec: QueueSpec, folder: Path, message: Message, reason: str) -> None:
-    queue = dead_letters(spec, folder)
+def _bury(spec: QueueSpec, around: Surroundings, message: Message, reason: str) -> None:
+    queue = dead_letters(spec, around.folder)
     try:
         queue.bury(message, reason)
     finally:
         queue.close()
+    around.mourn(obituary(spec, message, spec.retention.max_receives, reason))
 
 
 class EventSources:

@@ -15,7 +15,7 @@ from typing import Any
 
 from fnkit.errors import UsageError
 from fnkit.functions.queues.local import LocalQueue
-from fnkit.functions.queues.message import Message
+from fnkit.functions.queues.message import Message, Received
 from fnkit.functions.queues.readers import SourceMapping
 from fnkit.functions.queues.senders import open_sender
 from fnkit.functions.queues.spec import QueueSpec, read_spec
@@ -23,7 +23,7 @@ from fnkit_emulator.sources.asynchronous import queue_of
 from fnkit_emulator.sources.mappings import dead_letters
 from fnkit_emulator.sources.plan import FOLDER
 
-__all__ = ["FOLDER", "read_registry", "redrive", "write_registry"]
+__all__ = ["FOLDER", "buried", "read_registry", "redrive", "write_registry"]
 _FILE = "queues.json"
 
 
@@ -58,6 +58,24 @@ def read_registry(base: Path) -> dict[str, tuple[SourceMapping, ...]]:
             f"no queues in {base}", hint="run fnkit emulate on a graph that has queues, or name its folder with --dir"
         )
     return found
+
+
+def buried(base: Path, graph: str, mapping: SourceMapping, limit: int) -> tuple[tuple[Received, str], ...]:
+    """Return up to *limit* dead letters of a queue, oldest first, each with the reason of its death. `UsageError` for one on SQS."""
+    spec, folder = mapping.spec, base / graph
+    if spec.kind == "sqs":
+        raise UsageError(
+            f"the dead letters of '{spec.name}' lie on SQS, where its redrive policy says",
+            hint="look there; `fnkit queues redrive` puts them back",
+        )
+    name = spec.address if spec.kind == "local" else f"{spec.name}.dead"
+    if not (folder / f"{name}.db").exists():
+        return ()
+    queue = LocalQueue(folder, name, retention=spec.retention)
+    try:
+        return queue.dead_letters(limit)
+    finally:
+        queue.close()
 
 
 def redrive(base: Path, graph: str, mapping: SourceMapping) -> int:

@@ -45,6 +45,41 @@ def test_the_list_is_one_json_object_a_queue(folder: Path) -> None:
     assert json.loads(line)["waiting"] == 1
 
 
+def test_dead_letters_are_shown_with_the_reason_of_their_death(folder: Path) -> None:
+    text = CliRunner().invoke(command, ["dead", "jobs", "--dir", str(folder)])
+    as_json = CliRunner().invoke(command, ["dead", "jobs", "--dir", str(folder), "--json"])
+
+    (line,) = as_json.stdout.splitlines()
+    letter = json.loads(line)
+    assert (letter["body"], letter["receives"], letter["reason"]) == ("bad", 1, "ValueError: no")
+    assert "ValueError: no" in text.stdout
+    assert text.stdout.splitlines()[1].endswith("bad")
+
+
+def test_no_more_dead_letters_are_shown_than_asked_for(folder: Path) -> None:
+    with closing(LocalQueue(folder / "main", "jobs")) as queue:
+        queue.bury(Message(b"x" * 100), "again")
+
+    one = CliRunner().invoke(command, ["dead", "jobs", "--dir", str(folder), "--limit", "1"])
+    both = CliRunner().invoke(command, ["dead", "jobs", "--dir", str(folder)])
+
+    assert len(one.stdout.splitlines()) == 2
+    assert both.stdout.splitlines()[2].endswith(f"{'x' * 57}...")
+
+
+def test_dead_letters_of_sqs_are_not_looked_for_here(tmp_path: Path) -> None:
+    args = {"path": "sqs://jobs"}
+    jobs = Step("jobs", "queue", args=args, function="main")
+    work = Step("work", target="m:C", after=("jobs",), function="worker")
+    manifest = Manifest("main", Flow((jobs, work)), functions=(Function("main", "entry"), Function("worker", "child")))
+    write_registry(tmp_path / "main", find_mappings(manifest), {"jobs": args})
+
+    result = CliRunner().invoke(command, ["dead", "jobs", "--dir", str(tmp_path)])
+
+    assert result.exit_code == 2
+    assert "lie on SQS" in result.stderr
+
+
 def test_dead_letters_go_back_into_their_queue(folder: Path) -> None:
     result = CliRunner().invoke(command, ["redrive", "jobs", "--dir", str(folder)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,14 @@ def test_a_line_says_function_status_time_and_cold_or_warm() -> None:
     assert as_text(COLD)[8:] == "  graph  200  12.3 ms  cold (9.9 ms)  5 chunks  30 MB"
     assert as_text(WARM)[8:] == "  graph  502  1.5 ms  warm  ValueError: no\n  steps.py:3"
     assert as_text(Invoked("graph", "id-3", 200, 1.0, cold=False, chunks=1, at=0.0))[8:] == "  graph  200  1.0 ms  warm  1 chunk"
+
+
+def test_the_line_of_a_batch_says_which_queue_brought_it_and_how_many_messages_failed() -> None:
+    batch = Invoked("keeper", "id-4", 200, 1.0, cold=False, at=0.0, queue="jobs", batch=3, failed=1)
+
+    assert as_text(batch)[8:] == "  keeper  200  1.0 ms  warm  3 from queue jobs, 1 failed"
+    assert batch.as_event()["failed"] == 1
+    assert "failed" not in replace(batch, failed=0).as_event()
 
 
 def test_users_lines_carry_the_functions_name() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fnkit.functions.queues.kafka_record import Record
 from fnkit.functions.queues.spec import read_spec
-from fnkit_emulator.sources.batches import kafka_batch
+from fnkit_emulator.sources.batches import count_failed, kafka_batch
 
 CLUSTER = "arn:aws:kafka:eu-west-1:123456789012:cluster/orders/6cc0432b-1-2"
 
@@ -32,3 +32,18 @@ def test_a_kafka_batch_says_whether_its_cluster_is_amazons(more: dict[str, objec
     assert list(records) == ["orders-1"]
     assert base64.b64decode(records["orders-1"][0]["value"]) == b"hello"
     assert records["orders-1"][0]["headers"] == [{"trace": [116]}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "count"),
+    [
+        (b"", 0),
+        (b'{"batchItemFailures": []}', 0),
+        (b'{"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}', 2),
+        (b'{"batchItemFailures": "itemIdentifier"}', 0),
+        (b'["itemIdentifier"]', 0),
+        (b'{"itemIdentifier', 0),
+    ],
+)
+def test_the_failed_items_of_an_answer_are_counted(answer: bytes, count: int) -> None:
+    assert count_failed(answer) == count

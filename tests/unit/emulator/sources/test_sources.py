@@ -112,14 +112,16 @@ def test_a_poison_message_of_a_local_queue_is_buried_and_its_neighbours_live(tmp
     async def scenario() -> tuple[Function, list[str]]:
         function, queue = Function("3"), LocalQueue(tmp_path, "out")
         queue.send([Message(str(number).encode()) for number in range(10)])
-        source = LocalSource(spec_of(path="out"), queue, function.call, look_s=0.05, delay=no_delay)
-        await run_until(source, function, lambda: queue.depth().dead == 1 and len(set(function.done)) == 9)
+        source = LocalSource(spec_of(path="out"), queue, function.call, look_s=0.05, delay=no_delay, mourn=mourned.append)
+        await run_until(source, function, lambda: bool(mourned) and len(set(function.done)) == 9)
         reasons = [reason for _, reason in queue.dead_letters()]
         queue.close()
         return function, reasons
 
+    mourned: list[str] = []
     function, reasons = asyncio.run(scenario())
 
+    assert mourned[0].endswith("of queue 'out' is a dead letter after 3 attempts: ValueError: poison")
     assert sorted(set(function.done), key=int) == [str(number) for number in range(10) if number != 3]
     assert reasons == ["ValueError: poison"]
 
