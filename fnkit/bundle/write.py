@@ -28,24 +28,34 @@ def write_bundles(plans: Sequence[BundlePlan], out: Path, *, installer: Installe
     _make_folder(out)
     compiled = compiler.compile(_sources(plans))
     _refuse_faults(plans, compiled.faults)
-    bundles = tuple(_write(plan, out, installer, compiler, compiled) for plan in plans)
+    contents = [_contents(plan, compiler, compiled) for plan in plans]
+    shared = list(dict.fromkeys(entry for content in contents for entry in content))  # fnkit itself is in every bundle
+    packed = dict(zip(shared, pack_all(shared), strict=True))
+    bundles = tuple(
+        _write(plan, [packed[entry] for entry in content], out, installer, compiler)
+        for plan, content in zip(plans, contents, strict=True)
+    )
     _refuse_large(bundles)
     _write_index(plans, bundles, out)
     return bundles
 
 
-def _write(plan: BundlePlan, out: Path, installer: Installer, compiler: Compiler, compiled: Compiled) -> Bundle:
-    installed = installer.install(plan.requirements, plan.target)
+def _contents(plan: BundlePlan, compiler: Compiler, compiled: Compiled) -> list[tuple[str, bytes, bool]]:
+    """Return name, content and executable bit of all that is no requirement."""
     files = [(file.name, file.content, file.executable) for file in plan.files]
     code = [
         (bytecode_name(file.name, compiler.python), compiled.code[file.name], False)
         for file in plan.files
         if file.name in compiled.code
     ]
-    entries = [*pack_all([*files, *code]), *installed]
-    _refuse_clashes(plan, files, installed)
+    return [*files, *code]
+
+
+def _write(plan: BundlePlan, packed: Sequence[Packed], out: Path, installer: Installer, compiler: Compiler) -> Bundle:
+    installed = installer.install(plan.requirements, plan.target)
+    _refuse_clashes(plan, installed)
     path = out / f"{plan.function.name}.zip"
-    written = write_archive(path, entries)
+    written = write_archive(path, [*packed, *installed])
     warnings = [*plan.warnings, *_missing(plan, installed)]
     if compiler.interpreter is None:
         warnings.append(f"no Python {compiler.python} is at hand, so the bundles hold no bytecode and start more slowly")
@@ -68,8 +78,8 @@ def _refuse_faults(plans: Sequence[BundlePlan], faults: Sequence[Fault]) -> None
         raise BundleError("\n".join(lines), hint="mend the file and build again")
 
 
-def _refuse_clashes(plan: BundlePlan, files: Sequence[tuple[str, bytes, bool]], installed: Sequence[Packed]) -> None:
-    clashes = sorted({name for name, _, _ in files} & {entry.name for entry in installed})
+def _refuse_clashes(plan: BundlePlan, installed: Sequence[Packed]) -> None:
+    clashes = sorted({file.name for file in plan.files} & {entry.name for entry in installed})
     if clashes:
         more = f" and {len(clashes) - 3} more" if len(clashes) > 3 else ""
         raise BundleError(
