@@ -174,7 +174,12 @@ CASES = (
             TEXT,
         ),
     ),
-    Case("body that is not JSON", chain(("echo", "Echo", {})), Request(b"{"), Outcome(400, b"MLRunBadRequestError: ...", TEXT)),
+    Case(
+        "body that is not JSON",
+        chain(("echo", "Echo", {})),
+        Request(b"{"),
+        Outcome(400, b"failed to json decode event, ...", TEXT),
+    ),
     Case(
         "cycle",
         (
