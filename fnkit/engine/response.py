@@ -15,7 +15,7 @@ class Response:
     """An answer with a status and headers of its own.
 
     A step returns one (`context.Response(...)`) to choose more than the body. *body* may be a generator: it is streamed under this
-    status and these headers. The default *content_type* is `text/plain`.
+    status and these headers. The default *content_type* is `text/plain`; a body that has to be written as JSON is sent as JSON.
     """
 
     __slots__ = ("body", "content_type", "declared", "headers", "status_code")

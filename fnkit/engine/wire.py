@@ -50,8 +50,9 @@ def wire_value(value: object) -> WireResponse:
     status = _status(value)
     if status in _NO_BODY:
         return WireResponse(status, *_bare(value))
-    _, body = encode(value.body) if value.body is not None else ("", b"")
-    headers, cookies = wire_headers(value.headers, value.content_type)
+    kind, body = encode(value.body) if value.body is not None else ("", b"")
+    chosen = value.declared or value.content_type != TEXT or kind != JSON
+    headers, cookies = wire_headers(value.headers, value.content_type if chosen else JSON)
     return WireResponse(status, headers, body, cookies)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fnkit.engine import Event, Response, decode_body, error_response, receive
+from fnkit.engine import Event, Response, decode_body, error_response, receive, wire_value
 from fnkit.errors import MLRunBadRequestError, MLRunInternalServerError
 from fnkit.manifest.model import Step
 from tests.fakes.engine import answer, chain, execute, flow, wire
@@ -86,6 +86,28 @@ def test_headers_may_name_the_event_and_its_path() -> None:
 )
 def test_an_answer_is_json_unless_it_is_text_or_bytes(sent: object, content_type: str, body: bytes) -> None:
     assert wire(flow(*chain("Ident")), sent) == (200, content_type, body)
+
+
+@pytest.mark.parametrize("content_type", ["", "application/json", "text/plain"])
+def test_a_request_without_a_body_is_none_for_steps_as_in_a_mock_server(content_type: str) -> None:
+    topology = flow(Step("a", handler="kind", responder=True), names={"kind": lambda body: type(body).__name__})
+
+    assert wire(topology, b"", content_type=content_type) == (200, "text/plain", b"NoneType")
+
+
+def test_a_response_whose_body_has_to_be_json_is_sent_as_json() -> None:
+    kinds = [
+        dict(wire_value(response).headers)["content-type"]
+        for response in (
+            Response(body={"a": 1}, status_code=201),
+            Response(body=[]),
+            Response(body="x"),
+            Response(body={"a": 1}, content_type="text/plain"),
+            Response(body={"a": 1}, content_type="application/problem+json"),
+        )
+    ]
+
+    assert kinds == ["application/json", "application/json", "text/plain", "text/plain", "application/problem+json"]
 
 
 def test_dates_and_arrays_are_written_as_json() -> None:
