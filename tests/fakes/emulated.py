@@ -192,8 +192,11 @@ class Emulated:
 
 @asynccontextmanager
 async def emulated(build: FakeBuild, options: Options | None = None) -> AsyncIterator[Emulated]:
-    """Run the application over *build* in this event loop, with real worker processes."""
-    options = replace(options or Options(), queue_dir=str(build.bundles[0].path.parent / "queues"))
+    """Run the application over *build* in this event loop, with real worker processes.
+
+    Unless *options* say otherwise a worker has all the time it may need to come back for its next event, however slow the machine.
+    """
+    options = replace(options or Options(return_s=60, stall_s=60), queue_dir=str(build.bundles[0].path.parent / "queues"))
     journal = Recorder()
     with unpack(build, options) as deployed:
         app = Emulator(deployed, options, journal, base_url="http://127.0.0.1:8080/", entry=build.manifest.entry.name)

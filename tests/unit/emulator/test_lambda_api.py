@@ -189,7 +189,7 @@ async def test_a_caller_that_leaves_closes_the_generator(tmp_path: Path) -> None
         request = asyncio.create_task(caller.request("POST", STREAM_PATH, work))
         await caller.parts.get()
         caller.left.set()
-        await asyncio.wait_for(request, 1)
+        await asyncio.wait_for(request, 60)
         await emulator.invoke({"do": "reply", "value": 1})
 
     assert trace.read_text() == "closed\n"
