@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import stat
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from fnkit.bundle.interpreter import find_interpreter
 from fnkit.errors import EmulatorError
 from fnkit.manifest import Function, Manifest
 from fnkit_emulator.credentials import KEYS
@@ -162,16 +162,16 @@ def _put(path: Path, content: bytes, mode: int, written: dict[tuple[bytes, int],
 
 
 def find_python(version: str) -> str:
-    """Return the interpreter for Python *version* ("3.12"): the running one, or pythonX.Y on the PATH."""
+    """Return the interpreter for Python *version* ("3.12"): the running one, or the one that bundles are compiled with."""
     if version == _running_version():
         return sys.executable
-    found = shutil.which(f"python{version}")
+    found = find_interpreter(version)
     if found is None:
         raise EmulatorError(
-            f"the bundles are for Python {version}, and no python{version} is on the PATH",
+            f"the bundles are for Python {version}, and no python{version} was found here",
             hint=f"install Python {version}, or build for {_running_version()} (setting `python`)",
         )
-    return found
+    return str(found)
 
 
 def variables(deployed: Deployed, options: Options, *, endpoint: str, access_key: str) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -99,6 +100,16 @@ def test_a_python_that_is_not_here_is_an_error_with_the_remedy(tmp_path: Path) -
         pass
 
     assert "python" in caught.value.hint
+
+
+def test_a_python_on_the_path_that_does_not_start_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shim = tmp_path / "python3.98"
+    shim.write_text("#!/bin/sh\necho 'command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    with pytest.raises(EmulatorError, match=r"no python3\.98 was found"):
+        find_python("3.98")
 
 
 def test_the_running_python_is_used_where_it_fits() -> None:
