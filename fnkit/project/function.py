@@ -298,7 +298,7 @@ class ServingFunction(CallSettings):
     def to_mock_server(
         self,
         namespace: ModuleType | Mapping[str, object] | Iterable[ModuleType | Mapping[str, object]] | None = None,
-        current_function: str = "*",
+        current_function: str | None = "*",
         track_models: bool = False,
         workdir: str | None = None,
         stream_profile: object = None,
@@ -306,7 +306,7 @@ class ServingFunction(CallSettings):
         """Return a server that runs the graph in this process.
 
         *namespace*: modules or mappings to look names up in first. *current_function*: run the steps of this function only;
-        `"*"` runs all in one place, `""` those of the parent.
+        `"*"` runs all in one place, `""` or None those of the parent.
         """
         if is_recording():
             return cast("MockServer", INERT)

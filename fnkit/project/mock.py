@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING
 
-from fnkit.engine import Context, Event, FlowTopology, Response, Stream, compile_flow, error_response, receive
+from fnkit.engine import Answer, Context, Event, FlowTopology, Response, Stream, compile_flow, error_response, receive
 from fnkit.errors import GraphError, MLRunInvalidArgumentError, MLRunRuntimeError, ProblemsError
 from fnkit.manifest import Flow, Manifest, Step, find_problems, resolve_function
 from fnkit.project.assemble import Assembly, begin
@@ -27,6 +27,20 @@ _RAISED: Mapping[str, type[GraphError | MLRunInvalidArgumentError | MLRunRuntime
     "error-target": MLRunInvalidArgumentError,
     "no-routes": MLRunRuntimeError,
 }
+
+
+class Elsewhere:
+    """The steps of functions that a server for another one does not run. *left*: the ids of the events that went there."""
+
+    needs_loop = False
+
+    def __init__(self) -> None:
+        self.left: set[str] = set()
+
+    async def __call__(self, event: Event) -> Answer:
+        """Let the event go."""
+        self.left.add(event.id)
+        return Answer(event.body, ())
 
 
 class Recorded:
@@ -56,11 +70,19 @@ class MockServer:
     *queues*: the end of each queue that nothing follows. *errors*: what steps and the engine reported by `push_error`.
     """
 
-    def __init__(self, manifest: Manifest, topology: FlowTopology, queues: Mapping[str, Recorded], errors: list[object]) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        topology: FlowTopology,
+        queues: Mapping[str, Recorded],
+        errors: list[object],
+        elsewhere: Elsewhere,
+    ) -> None:
         self.manifest = manifest
         self.queues = queues
         self.errors = errors
         self._topology = topology
+        self._elsewhere = elsewhere
         self._stepper = Stepper(needs_loop=topology.needs_loop)
         self._answers = any(step.responder for step in _steps(manifest)) or manifest.topology == "router"
         self._finished = False
@@ -129,7 +151,10 @@ class MockServer:
             if self.context.verbose:
                 self.context.push_error(event, error, source="_handler")
             return error_response(error, verbose=self.context.verbose)
-        return value
+        finally:
+            has_left = event.id in self._elsewhere.left
+            self._elsewhere.left.discard(event.id)
+        return {"id": event.id} if has_left and isinstance(value, Response) and value.status_code == 204 else value
 
     def _process(self, event: Event) -> object:
         """Run an event of a queue: nobody waits for an answer, only for its end."""
@@ -174,9 +199,12 @@ def make_mock_server(
     function: ServingFunction,
     *,
     namespace: Namespace | Iterable[Namespace] | None = None,
-    current_function: str = "*",
+    current_function: str | None = "*",
 ) -> MockServer:
     """Return a mock server for *function*.
+
+    A server for one function (*current_function*; "" and None: the parent) runs the steps of that one: events that go on to another
+    are let go, and answered with their id where nothing here answers them.
 
     GraphError for a faulty graph; names that nothing has, and constructors that fail, raise what they raise in MLRun.
     """
@@ -184,6 +212,7 @@ def make_mock_server(
         raise MLRunInvalidArgumentError(
             "there is no graph to run, .spec.graph is none", hint='start with graph = fn.set_topology("flow")'
         )
+    current_function = current_function or ""
     assembly, manifest = begin(function, _as_namespaces(namespace))
     _refuse_faulty(assembly, manifest)
     if assembly.resolver.root is not None:
@@ -201,14 +230,16 @@ def make_mock_server(
         errors=errors.append,
     )
     queues: dict[str, Recorded] = {}
+    elsewhere = Elsewhere()
     topology = compile_flow(
         manifest,
         function=_current(manifest, current_function),
         namespaces=[assembly.resolver.objects],
         context=context,
         queue=_recorder(queues),
+        remote=lambda _step: elsewhere,
     )
-    return MockServer(manifest, topology, queues, errors)
+    return MockServer(manifest, topology, queues, errors, elsewhere)
 
 
 def _refuse_faulty(assembly: Assembly, manifest: Manifest) -> None:

@@ -274,6 +274,33 @@ def test_children_run_the_code_of_their_own_file(tmp_path: Path) -> None:
         assert server.test(body=[]) == ["child"]
 
 
+@pytest.mark.parametrize(
+    ("current", "answer"), [("*", [1, 2, 3]), ("", {"id": "E1"}), (None, {"id": "E1"}), ("far", {"id": "E1"})]
+)
+def test_a_server_for_one_function_lets_go_what_goes_on_to_another(current: str | None, answer: object) -> None:
+    function = _function()
+    function.add_child_function("far")
+    chain = (
+        function.set_topology("flow").to(name="a", handler="(event + [1])").to(name="b", handler="(event + [2])", function="far")
+    )
+    chain.to(name="c", handler="(event + [3])").respond()
+
+    with function.to_mock_server(current_function=current) as server:
+        assert server.test(body=[], event_id="E1") == answer
+        assert server.test(body=[], event_id="E1") == answer
+
+
+def test_what_answers_in_one_function_answers_though_a_branch_goes_on_to_another() -> None:
+    function = _function()
+    function.add_child_function("far")
+    first = function.set_topology("flow").to(name="a", handler="(event + [1])")
+    first.to(name="b", handler="(event + [2])", function="far")
+    first.to(name="c", handler="(event + [3])").respond()
+
+    with function.to_mock_server(current_function="") as server:
+        assert server.test(body=[], event_id="E1") == [1, 3]
+
+
 def test_a_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
     path = tmp_path / "changing.py"
     answers = []
