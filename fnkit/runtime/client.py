@@ -211,5 +211,7 @@ def _check(reply: Reply) -> None:
     """See that an answer was accepted. A refused one concerns its own event only; a server that gave up concerns the environment."""
     if reply.status >= 500:
         raise ProtocolError(f"the Runtime API cannot go on: status {reply.status}, {reply.body[:200]!r}")
-    if reply.status >= 400:
+    if reply.status == 403 and b"InvalidStateTransition" in reply.body:
+        sys.stderr.write("[fnkit] nobody waits for the answer any more: its time was over, or its caller has left\n")
+    elif reply.status >= 400:
         sys.stderr.write(f"[fnkit] the Runtime API refused the answer: status {reply.status}, {reply.body[:200]!r}\n")

@@ -227,7 +227,8 @@ class FakeRuntimeApi:
             exchange.started.set()
             exchange.ended.set()
         status = self.statuses.get(exchange.request_id, 202)
-        _answer(connection, status, b'{"status":"OK"}\n', keeps=self._keeps)
+        body = b'{"errorType":"InvalidStateTransition"}\n' if status == 403 else b'{"status":"OK"}\n'
+        _answer(connection, status, body, keeps=self._keeps)
         return True
 
 

@@ -203,14 +203,19 @@ def test_a_whole_answer_that_is_too_large_is_an_error_that_says_so(start: Start)
     assert "stream it" in str(posted.json)
 
 
-def test_a_refused_answer_concerns_its_own_invocation_only(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("status", "said"), [(413, "the Runtime API refused the answer: status 413"), (403, "nobody waits for the answer any more")]
+)
+def test_a_refused_answer_concerns_its_own_invocation_only(
+    status: int, said: str, start: Start, capfd: pytest.CaptureFixture[str]
+) -> None:
     api = start(lambda _: Whole(b"1"))
-    api.statuses["request-1"] = 413
+    api.statuses["request-1"] = status
 
     api.call(b"{}")
 
     assert api.call(b"{}").body == b"1"
-    assert "refused the answer: status 413" in capfd.readouterr().err
+    assert said in capfd.readouterr().err
 
 
 def test_a_peer_that_goes_away_closes_the_generator_within_a_second() -> None:
