@@ -106,6 +106,13 @@ def test_sigterm_fails_readiness_at_once_serves_on_and_ends_with_0() -> None:
         assert process.wait(60) == 0
 
 
+def test_a_router_that_is_ready_heeds_signals() -> None:
+    with running("--graph-json", spec("http://127.0.0.1:9/"), "--drain-seconds", "0") as (process, _):
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(30) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [

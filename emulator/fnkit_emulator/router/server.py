@@ -164,13 +164,14 @@ class Router:
         await self._client.close()
         self._threads.close()
 
-    async def run_until_signalled(self) -> None:
-        """Return when a signal has come and the time to drain is over."""
+    async def run_until_signalled(self, ready: Callable[[str], None]) -> None:
+        """Return when a signal has come and the time to drain is over; *ready* gets the URL as soon as signals are heeded."""
         loop = asyncio.get_running_loop()
         signals = asyncio.Semaphore(0)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signals.release)
         try:
+            ready(self.url)
             await signals.acquire()
             self._front.draining = True
             self._log("info", "shutting down: the readiness probe fails now", drain_seconds=self._options.drain_s)
@@ -218,8 +219,7 @@ async def serve(graph: InferenceGraph, options: RouterOptions, *, ready: Callabl
     """Serve *graph* until SIGTERM or SIGINT; *ready* gets the URL once connections are accepted. Raises `EmulatorError`."""
     sys.setswitchinterval(_TURN_S)
     async with Router(graph, options, log=log) as router:
-        ready(router.url)
-        await router.run_until_signalled()
+        await router.run_until_signalled(ready)
 
 
 def environment_propagation() -> str | None:
