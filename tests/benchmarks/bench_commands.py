@@ -25,6 +25,7 @@ GRAPH = str(EXAMPLES / "cyclic" / "serve.py")
 ROUNDS = 11
 QUICK_ROUNDS = 3
 SPEC = '{"nodes": {"root": {"routerType": "Sequence", "steps": [{"serviceUrl": "http://127.0.0.1:9/"}]}}}'
+ROUTER = ("router", "--graph-json", SPEC, "--port", "0", "--json", "--drain-seconds", "0")
 MOCK = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
@@ -56,13 +57,17 @@ def to_ready(command: list[str], folder: Path) -> Callable[[], float]:
 
     def run() -> float:
         begin = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=folder, text=True)
+        with (folder / "errors").open("w") as errors:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, cwd=folder, text=True
+            )
         assert process.stdout is not None
         with process.stdout as said:
             line = said.readline()
             took = time.perf_counter() - begin
             if not line or json.loads(line)["event"] != "ready":
-                raise SystemExit(f"{command} is not ready: {line!r}, exit code {process.wait()}")
+                why = (folder / "errors").read_text()
+                raise SystemExit(f"{command} is not ready, but ended with {process.wait()}: {line}{why}")
             process.send_signal(signal.SIGTERM)
             process.wait()
         return took
@@ -92,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
             "fnkit --help": to_end(fnkit("--help")),
             "fnkit check": to_end(fnkit("check", GRAPH)),
             "fnkit plot": to_end(fnkit("plot", GRAPH, "-o", str(folder / "graph.svg"))),
-            "fnkit router, until ready": to_ready(fnkit("router", "--graph-json", SPEC, "--port", "0", "--json"), folder),
+            "fnkit router, until ready": to_ready(fnkit(*ROUTER), folder),
             "fnkit emulate, until ready": emulate,
             "to_mock_server(), in a running process": printed([sys.executable, "-c", MOCK, str(Path(GRAPH).parent)]),
         }
