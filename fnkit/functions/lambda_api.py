@@ -152,6 +152,8 @@ def _refusal(reply: Reply, body: bytes, function: str) -> Exception:
     error = CallThrottled(what) if reply.status in (429, 503) else CallError(what)
     if reply.status == 413:
         error.hint = SMALLER
+    elif reply.status == 429:
+        error.hint = "give the function more concurrency, or the call more retries: call={'retries': ...}"
     elif name == "ResourceNotFoundException":
         error.hint = "deploy the graph again: the function is missing"
     return Retryable(error) if reply.status == 429 or reply.status >= 500 else error

@@ -183,6 +183,7 @@ def test_a_throttle_that_does_not_end_is_a_503_that_names_the_step() -> None:
             Caller(api)(Event(1))
 
     assert (caught.value.status, caught.value.where, len(api.calls)) == (503, "step 'score'", 5)
+    assert caught.value.hint.startswith("give the function more concurrency")
 
 
 def test_a_missing_function_is_not_asked_for_again() -> None:
