@@ -6,26 +6,23 @@ else unescaped and escaped anew. A host is kept with its port, unescaped.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from socket import AF_INET6, inet_pton
 
 from fnkit.inference_graph.go_quote import quoted
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
-_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}", re.DOTALL)
-_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
-_PORT = re.compile(r"(?::[0-9]*)?")
-_USERINFO = re.compile(r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*")
-_HOST = re.compile(r"""(?:%(?:25|[89a-fA-F][0-9a-fA-F])|[A-Za-z0-9!$&'()*+,;=:\[\]<>"\-_.~]|[^\x00-\x7f])*+""")
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_DIGITS = frozenset("0123456789")
+_HEX = _DIGITS | frozenset("abcdefABCDEF")
+_PLAIN = _LETTERS | _DIGITS | frozenset("-_.~$&+,;=")
+_SCHEME = _LETTERS | _DIGITS | frozenset("+-.")
+_USERINFO = _PLAIN | frozenset(":!'()*%@")
+_HOST = (_PLAIN - {"@"}) | frozenset("!'()*:[]<>\"")
 
-# Of each part: what may stand in it as it was written, and the bytes that Go escapes when it writes the part itself.
-_PATH = re.compile(r"[A-Za-z0-9\-_.~$&+,/:;=@!'()*\[\]%]*"), re.compile(rb"[^A-Za-z0-9\-_.~$&+,/:;=@]")
-_FRAGMENT = re.compile(r"[A-Za-z0-9\-_.~$&+,/:;=?@!'()*\[\]%]*"), re.compile(rb"[^A-Za-z0-9\-_.~$&+,/:;=?@!()*]")
-_USER_BYTES = re.compile(rb"[^A-Za-z0-9\-_.~$&+,;=]")
-_HOST_BYTES = re.compile(rb"""[^A-Za-z0-9!$&'()*+,;=:\[\]<>"\-_.~]""")
+# Of each part: what may stand in it as it was written, and what Go leaves as it is when it writes the part itself.
+_PATH = _PLAIN | frozenset("/:@!'()*[]%"), _PLAIN | frozenset("/:@")
+_FRAGMENT = _PATH[0] | {"?"}, _PATH[1] | frozenset("?!()*")
 
 
 class UrlFault(Exception):
@@ -62,7 +59,7 @@ class GoUrl:
 
     def text(self, *, masked: bool = False) -> str:
         """Return the URL as Go writes it; *masked*: with stars for the password."""
-        authority = _escaped(self.host, _HOST_BYTES)
+        authority = _escaped(self.host, _HOST)
         if self.user is not None:
             authority = f"{self._userinfo(masked=masked)}@{authority}"
         start = f"{self.scheme}:" if self.scheme else ""
@@ -87,8 +84,8 @@ class GoUrl:
         name, password = self.user or ("", None)
         if masked and password is not None:
             return f"{name}:***"
-        written = _escaped(name, _USER_BYTES)
-        return written if password is None else f"{written}:{_escaped(password, _USER_BYTES)}"
+        written = _escaped(name, _PLAIN)
+        return written if password is None else f"{written}:{_escaped(password, _PLAIN)}"
 
 
 @lru_cache(maxsize=1024)
@@ -106,15 +103,15 @@ def parse(text: str) -> GoUrl:
 
 
 def _parse(text: str) -> GoUrl:
-    if _CONTROL.search(text):
+    if any(char < " " or char == "\x7f" for char in text):
         raise _Fault("net/url: invalid control character in URL")
     if text == "*":
         return GoUrl(path="*")
     if text.startswith(":"):
         raise _Fault("missing protocol scheme")
-    found = _SCHEME.match(text)
-    scheme = found[0][:-1].lower() if found else ""
-    rest, mark, query = text[found.end() if found else 0 :].partition("?")
+    head, colon, tail = text.partition(":")
+    scheme = head.lower() if colon and head[0] in _LETTERS and _SCHEME.issuperset(head) else ""
+    rest, mark, query = (tail if scheme else text).partition("?")
     asked = query if mark else None
     if not rest.startswith("/"):
         if scheme:
@@ -136,7 +133,7 @@ def _authority(text: str) -> tuple[tuple[str, str | None] | None, str]:
     host = _host(place)
     if not at:
         return None, host
-    if not _USERINFO.fullmatch(userinfo):
+    if not _USERINFO.issuperset(userinfo):
         raise _Fault("net/url: invalid userinfo")
     name, colon, password = userinfo.partition(":")
     return (_unescaped(name), _unescaped(password) if colon else None), host
@@ -148,7 +145,7 @@ def _host(text: str) -> str:
         raise _Fault("missing ']' in host")
     colon = text.rfind(":")
     port = text[closed + 1 :] if opened >= 0 else text[colon:] if colon >= 0 else ""
-    if not _PORT.fullmatch(port):
+    if port and not (port[0] == ":" and _DIGITS.issuperset(port[1:])):
         raise _Fault(f"invalid port {quoted(port)} after host")
     if opened < 0:
         return _unescaped(_checked_host(text)).removesuffix(":")
@@ -162,33 +159,45 @@ def _host(text: str) -> str:
 
 def _checked_host(text: str) -> str:
     """Return *text*; only bytes beyond ASCII may be escaped in a host, and `%25`, before the zone of an address."""
-    found = _HOST.match(text)
-    end = found.end() if found else 0
-    if end == len(text):
+    if _HOST.issuperset(text):
         return text
-    if text[end] == "%":
-        raise _Fault(f"invalid URL escape {quoted(text[end : end + 3])}")
-    raise _Fault(f"invalid character {quoted(text[end])} in host name")
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char == "%":
+            code = text[at + 1 : at + 3]
+            if len(code) < 2 or not _HEX.issuperset(code) or (code[0] in "01234567" and code != "25"):
+                raise _Fault(f"invalid URL escape {quoted(text[at : at + 3])}")
+        elif char < "\x80" and char not in _HOST:
+            raise _Fault(f"invalid character {quoted(char)} in host name")
+        at += 3 if char == "%" else 1
+    return text
 
 
-def _kept(text: str, part: tuple[re.Pattern[str], re.Pattern[bytes]]) -> str:
+def _kept(text: str, part: tuple[frozenset[str], frozenset[str]]) -> str:
     plain = _unescaped(text)
-    return text if part[0].fullmatch(text) else _escaped(plain, part[1])
+    return text if part[0].issuperset(text) else _escaped(plain, part[1])
 
 
 def _unescaped(text: str) -> str:
-    bad = _BAD_ESCAPE.search(text)
-    if bad:
-        raise _Fault(f"invalid URL escape {quoted(bad[0])}")
     if "%" not in text:
         return text
-    raw = _ESCAPE.sub(lambda escape: bytes.fromhex(escape[1].decode()), text.encode("utf-8", "surrogateescape"))
+    raw, rest = b"", text
+    while rest:
+        plain, mark, rest = rest.partition("%")
+        raw += plain.encode("utf-8", "surrogateescape")
+        if mark:
+            if len(rest) < 2 or not _HEX.issuperset(rest[:2]):
+                raise _Fault(f"invalid URL escape {quoted(mark + rest[:2])}")
+            raw, rest = raw + bytes.fromhex(rest[:2]), rest[2:]
     return raw.decode("utf-8", "surrogateescape")
 
 
-def _escaped(text: str, reserved: re.Pattern[bytes]) -> str:
+def _escaped(text: str, plain: frozenset[str]) -> str:
+    if plain.issuperset(text):
+        return text
     raw = text.encode("utf-8", "surrogateescape")
-    return reserved.sub(lambda found: b"%%%02X" % found[0][0], raw).decode()
+    return "".join(chr(byte) if chr(byte) in plain else f"%{byte:02X}" for byte in raw)
 
 
 def written_path(path: str) -> str:
