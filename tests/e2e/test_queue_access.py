@@ -45,7 +45,7 @@ def said(host: Host, text: str) -> str:
 def told(host: Host) -> str:
     """Everything that the emulator has written so far."""
     assert host.running is not None
-    return json.dumps(host.running.events)
+    return json.dumps(host.running.told())
 
 
 def post(host: Host, number: int) -> requests.Response:

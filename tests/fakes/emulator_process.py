@@ -62,6 +62,14 @@ class EmulatorProcess:
                 return told
         raise AssertionError(f"not told within {patience_s} s; told: {self.events}")
 
+    def told(self) -> list[dict[str, Any]]:
+        """Return everything that it has told by now."""
+        with contextlib.suppress(queue.Empty):
+            while (event := self._lines.get_nowait()) is not None:
+                self.events.append(event)
+            self._lines.put(None)  # it has ended, which others want to know too
+        return self.events
+
     def invocation(self, **fields: object) -> dict[str, Any]:
         """Return the first invocation whose *fields* are these."""
         return self.wait_for(

@@ -120,7 +120,7 @@ class Host:
     def complaints(self) -> list[str]:
         """What the emulator that runs now has said of failures."""
         assert self.running is not None
-        return [str(event.get("message", "")) for event in self.running.events if event.get("event") == "failure"]
+        return [str(event.get("message", "")) for event in self.running.told() if event.get("event") == "failure"]
 
     def lines(self) -> list[Event]:
         """What the function behind the queue has kept, in its order."""
