@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -57,7 +58,7 @@ def test_wrong_credentials_for_kafka_are_complained_of_until_they_are_right_and_
     tmp_path: Path, gate: SaslGate
 ) -> None:
     gate.password = "changed"
-    options: dict[str, object] = {"credentials": "LOGIN", "security_protocol": "SASL_PLAINTEXT"}
+    options: dict[str, Any] = {"credentials": "LOGIN", "security_protocol": "SASL_PLAINTEXT"}
     soon = {"message_timeout_ms": 1000}
     built = build_orders(tmp_path / "build", f"kafka://{gate.address}/orders", kafka_producer_options=soon, **options)
 
