@@ -25,10 +25,12 @@ from fnkit.inference_graph.spec import (
     Timeouts,
 )
 
-_POD_FIELDS = (
-    "resources", "affinity", "tolerations", "nodeSelector", "nodeName", "serviceAccountName", "timeout", "minReplicas",
-    "maxReplicas", "scaleTarget", "scaleMetric",
-)  # fmt: skip
+_POD_FIELDS = {
+    "resources": "object", "affinity": "object", "tolerations": "list", "nodeSelector": "texts", "nodeName": "text",
+    "serviceAccountName": "text", "timeout": "int64", "minReplicas": "int32", "maxReplicas": "int32", "scaleTarget": "int32",
+    "scaleMetric": "text",
+}  # fmt: skip
+_INT32 = range(-(2**31), 2**31)
 _INT64 = range(-(2**63), 2**63)
 _NAMES = {str: "a string", int: "an integer", bool: "true or false", list: "a list", dict: "an object", float: "a number"}
 
@@ -178,7 +180,7 @@ def read_graph(document: object, *, where: str = "InferenceGraph") -> InferenceG
 def read_graph_json(text: str | bytes) -> InferenceGraph:
     """Return the graph of a `--graph-json`: the JSON of a spec alone. Raises `UsageError` or `ProblemsError`."""
     try:
-        spec = json.loads(text)
+        spec = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"not JSON: {error}", where="--graph-json") from error
     problems: list[str] = []
@@ -186,6 +188,10 @@ def read_graph_json(text: str | bytes) -> InferenceGraph:
     if problems:
         raise ProblemsError("--graph-json", tuple(problems))
     return graph
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"JSON has no {name}")
 
 
 def _graph(spec: Reader, meta: Reader) -> InferenceGraph:
@@ -198,8 +204,32 @@ def _graph(spec: Reader, meta: Reader) -> InferenceGraph:
         extensions=_extensions(spec.reader("fnkit")),
         labels=meta.texts("labels"),
         annotations={key: value for key, value in annotations.items() if key != EXTENSIONS_ANNOTATION},
-        pod={name: value for name in _POD_FIELDS if (value := spec.raw(name)) is not None},
+        pod=_pod(spec),
     )
+
+
+def _pod(spec: Reader) -> dict[str, object]:
+    """Return what concerns the router's pod as it stands; its types are checked as far as this document defines them."""
+    found: dict[str, object] = {}
+    for name, kind in _POD_FIELDS.items():
+        value = spec.raw(name)
+        if value is None:
+            continue
+        found[name] = value
+        match kind:
+            case "text":
+                spec.text(name)
+            case "texts":
+                spec.texts(name)
+            case "list":
+                spec.items(name)
+            case "object":
+                spec.entries(name)
+            case _:
+                spec.integer(name)
+                if kind == "int32" and is_integer(value) and value not in _INT32:
+                    spec.refuse(name, "an integer of 32 bits", value)
+    return found
 
 
 def _node(node: Reader) -> Node:

@@ -12,7 +12,7 @@ from fnkit.inference_graph.cycles import find_cycle, reachable, unguarded_edges_
 from fnkit.inference_graph.gjson.lint import remarks
 from fnkit.inference_graph.headers import skipped_patterns
 from fnkit.inference_graph.merging import MERGE_NAMES
-from fnkit.inference_graph.spec import ROOT, ROUTER_TYPES
+from fnkit.inference_graph.spec import ROOT, ROUTER_TYPES, SCALE_METRICS
 from fnkit.manifest.problem import Problem
 from fnkit.manifest.spelling import did_you_mean
 
@@ -29,6 +29,7 @@ def find_warnings(graph: InferenceGraph) -> tuple[Problem, ...]:
 
 def _warnings(graph: InferenceGraph) -> Iterator[Problem]:
     yield from _shape(graph)
+    yield from _pod(graph)
     yield from _extensions(graph)
     for name, node in graph.nodes.items():
         yield from _node(name, node)
@@ -51,6 +52,13 @@ def _shape(graph: InferenceGraph) -> Iterator[Problem]:
     if ROOT in graph.nodes:
         for name in sorted(graph.nodes.keys() - reachable(graph)):
             yield Problem(name, "unreachable", "no request comes to this node", "name it in a step, or remove it")
+
+
+def _pod(graph: InferenceGraph) -> Iterator[Problem]:
+    metric = graph.pod.get("scaleMetric")
+    if metric is not None and metric not in SCALE_METRICS:
+        message = f"unknown scaleMetric {metric!r}: a cluster refuses it"
+        yield Problem("", "scale-metric", message, f"one of {', '.join(SCALE_METRICS)}")
 
 
 def _extensions(graph: InferenceGraph) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ API_VERSION = "serving.kserve.io/v1alpha1"
 KIND = "InferenceGraph"
 ROOT = "root"
 ROUTER_TYPES = ("Sequence", "Splitter", "Ensemble", "Switch")
+SCALE_METRICS = ("cpu", "memory", "concurrency", "rps")
 EXTENSIONS_ANNOTATION = "fnkit/extensions"
 
 

@@ -213,3 +213,29 @@ def test_a_retry_that_makes_no_sense_is_refused(retry: object) -> None:
 
     with pytest.raises(ProblemsError, match="retry"):
         read_graph(document(spec))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("timeout", "9", "timeout: want an integer"),
+        ("minReplicas", 1.5, "minReplicas: want an integer"),
+        ("maxReplicas", 2**31, "maxReplicas: want an integer of 32 bits"),
+        ("scaleTarget", True, "scaleTarget: want an integer"),
+        ("scaleMetric", 1, "scaleMetric: want a string"),
+        ("nodeName", [], "nodeName: want a string"),
+        ("nodeSelector", {"a": 1}, "nodeSelector.a: want a string"),
+        ("tolerations", {}, "tolerations: want a list"),
+        ("resources", [], "resources: want an object"),
+    ],
+)
+def test_what_concerns_the_pod_has_the_types_that_kserve_wants(field: str, value: object, wanted: str) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        read_graph_json(json.dumps({"nodes": {}, field: value}))
+
+    assert any(str(problem).startswith(wanted) for problem in caught.value.problems)
+
+
+def test_numbers_that_json_does_not_have_are_refused() -> None:
+    with pytest.raises(UsageError, match="JSON has no NaN"):
+        read_graph_json('{"nodes": {}, "x": NaN}')

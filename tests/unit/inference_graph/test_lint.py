@@ -35,6 +35,13 @@ def test_a_sound_graph_has_no_warnings() -> None:
     assert codes(sound) == []
 
 
+def test_a_scale_metric_that_a_cluster_does_not_know_is_remarked() -> None:
+    spec = {"nodes": {"root": {"routerType": "Sequence", "steps": [URL]}}}
+
+    assert codes(read_graph_json(json.dumps({**spec, "scaleMetric": "rps"}))) == []
+    assert codes(read_graph_json(json.dumps({**spec, "scaleMetric": "RPS"}))) == [("", "scale-metric")]
+
+
 @pytest.mark.parametrize(
     ("nodes", "expected"),
     [
