@@ -29,6 +29,7 @@ _GZIP = ("Accept-Encoding", "gzip")
 _JSON = ("Content-Type", "application/json")
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MAX_REDIRECTS = 10
+_GZIP_HEAD = 10  # bytes of a gzip member that come before its data
 _EXPANSION = 8  # a guess: how much larger a body becomes when it is decompressed
 _CREDENTIALS = frozenset(("authorization", "www-authenticate", "cookie", "cookie2", "proxy-authorization", "proxy-authenticate"))
 
@@ -82,10 +83,13 @@ class HttpService:
         until = None if self._timeout_s is None else monotonic() + self._timeout_s
         try:
             reply = await self._client.request("POST", asked, headers=sent, body=body, timeout_s=self._timeout_s)
-            if reply.status in _REDIRECTS:
-                reply, url = await self._follow(reply, url, sent, body, until=until)
-            if stream:
-                return Answer(reply.status, _chunks(reply, url), reply.header("content-type"))
+        except NetError as error:
+            raise CallFailed(call_fault(error, url, in_head=True)) from error
+        if reply.status in _REDIRECTS:
+            reply, url = await self._follow(reply, url, sent, body, until=until)
+        if stream:
+            return Answer(reply.status, _chunks(reply, url), reply.header("content-type"))
+        try:
             content = await reply.read()
         except NetError as error:
             raise CallFailed(call_fault(error, url)) from error
@@ -104,7 +108,7 @@ class HttpService:
             location = reply.header("location")
             if reply.status not in _REDIRECTS or not location:
                 return reply, url
-            await reply.read()
+            await _drain(reply)
             target = _target(here, location)
             if count == _MAX_REDIRECTS:
                 raise CallFailed(f"Post {quoted(location)}: stopped after {_MAX_REDIRECTS} redirects")
@@ -119,7 +123,7 @@ class HttpService:
             try:
                 reply = await self._client.request(method, target.request_url(), headers=headers, body=body, timeout_s=left)
             except NetError as error:
-                raise CallFailed(call_fault(error, url)) from error
+                raise CallFailed(call_fault(error, url, in_head=True)) from error
         return reply, url
 
 
@@ -162,9 +166,19 @@ def _for_redirect(given: Headers, source: GoUrl, target: GoUrl, *, trusted: bool
     return (*kept, ("Referer", replace(source, user=None).text()))
 
 
+async def _drain(reply: Reply) -> None:
+    """Read the body of a redirect, so that its connection can be used again; Go does not mind if that fails."""
+    try:
+        await reply.read()
+    except NetError:
+        await reply.close()
+
+
 def _gunzip(data: bytes) -> bytes:
     """Return the content of a gzip body, all its members."""
     parts = []
+    if 0 < len(data) < _GZIP_HEAD:
+        raise CallFailed("unexpected EOF")
     while data:
         member = zlib.decompressobj(31)
         try:

@@ -57,11 +57,11 @@ def shown(url: str) -> str:
         return url
 
 
-def call_fault(error: NetError, url: str) -> str:
-    """Return what Go's client says when a POST to *url* fails with *error*."""
+def call_fault(error: NetError, url: str, *, in_head: bool = False) -> str:
+    """Return what Go's client says when a POST to *url* fails with *error*; *in_head*: before the head of the answer was there."""
     if isinstance(error, TimeoutReached) and error.phase == "body":
         return "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
-    if isinstance(error, ConnectionClosed) and error.started:
+    if isinstance(error, ConnectionClosed) and error.started and not in_head:
         return "unexpected EOF"
     return f"Post {quoted(shown(url))}: {_reason(error)}"
 
@@ -70,6 +70,8 @@ def _reason(error: NetError) -> str:
     match error:
         case TimeoutReached():
             return "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        case ConnectionClosed() if error.started and not error.reset:
+            return "net/http: HTTP/1.x transport connection broken: unexpected EOF"
         case ConnectionClosed():
             return "read: connection reset by peer" if error.reset else "EOF"
         case ConnectError():

@@ -58,6 +58,22 @@ def test_credentials_stay_with_their_host() -> None:
     assert b"Cookie" not in calls[1]
 
 
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (b"", "EOF"),
+        (b"HTTP/1.1 200 O", "net/http: HTTP/1.x transport connection broken: unexpected EOF"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", "unexpected EOF"),
+        (redirect(302, "/x").replace(b"Length: 0", b"Length: 9") + b"ab", "stopped after 10 redirects"),
+    ],
+)
+def test_where_an_answer_broke_off_is_told_in_gos_words(answer: bytes, cause: str) -> None:
+    with TcpServer(answering(answer)) as server, pytest.raises(CallFailed) as failure:
+        call(server.url)
+
+    assert str(failure.value).rpartition('": ')[2] == cause
+
+
 def test_credentials_that_were_dropped_on_the_way_do_not_come_back() -> None:
     calls: list[bytes] = []
     with TcpServer(keeping_alive(OK, calls)) as last:
@@ -136,7 +152,12 @@ def test_what_the_client_asked_to_be_compressed_stays_so(headers: Headers) -> No
 
 
 @pytest.mark.parametrize(
-    ("data", "cause"), [(b"nope", "gzip: invalid header"), (gzip.compress(b"abc" * 50, mtime=0)[:-6], "unexpected EOF")]
+    ("data", "cause"),
+    [
+        (b"nope", "unexpected EOF"),
+        (b"nope" * 5, "gzip: invalid header"),
+        (gzip.compress(b"abc" * 50, mtime=0)[:-6], "unexpected EOF"),
+    ],
 )
 def test_what_claims_to_be_compressed_and_is_not_fails(data: bytes, cause: str) -> None:
     with TcpServer(answering(compressed(data))) as server, pytest.raises(CallFailed, match=cause):
