@@ -16,6 +16,8 @@ from fnkit.inference_graph.gjson.path import Component, Expression, Literal, Mod
 _NUMBER = re.compile(
     rb"[+-]?(?:inf|infinity|[0-9][0-9_]*\.?[0-9_]*(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?|0x[0-9a-f.]+p[+-]?\d+)", re.I
 )
+_COMPARISON = re.compile(rb"(?<!\\)(?:[=<>]|!=|&&)")
+_SUBSCRIPT = re.compile(rb"(.*)\[([0-9]{1,9})\]", re.S)
 _LOGIC = re.compile(rb"&&|\|\|")
 _ALWAYS_SOMETHING = frozenset((b"keys", b"values", b"tostr", b"dig"))
 
@@ -83,6 +85,7 @@ def _component(component: Component | None) -> Iterator[Remark]:
                     f"{name} is no modifier, so it is an ordinary key",
                     "one of @" + ", @".join(sorted(m.decode() for m in syntax.MODIFIERS)),
                 )
+            yield from _key(part.text)
             yield from _look(part.pipe)
             component = part.rest
             continue
@@ -101,6 +104,19 @@ def _component(component: Component | None) -> Iterator[Remark]:
             yield from _look(index.each.pipe)
         yield from _look(index.pipe)
         component = index.rest
+
+
+def _key(text: bytes) -> Iterator[Remark]:
+    """Yield a remark on a key that looks like what other languages have in its place."""
+    shown = text.decode("utf-8", "replace")
+    if _COMPARISON.search(text):
+        yield Remark("comparison", f"{shown!r} is a key: only a query compares", "[@this].#(a==1)")
+    elif found := _SUBSCRIPT.fullmatch(text):
+        yield Remark(
+            "subscript", f"{shown!r} is a key: an element goes by a dot", f"{found[1].decode('utf-8', 'replace')}.{int(found[2])}"
+        )
+    elif text == b"$":
+        yield Remark("jsonpath", "'$' is a key: a path begins with the document's own keys", "leave $. out")
 
 
 def _query(query: QueryPart) -> Iterator[Remark]:
