@@ -117,11 +117,11 @@ def _near_file(path: Path) -> str:
 
 def _load_document(path: Path, name: str, *, construct: bool) -> Outcome:
     if path.suffix == ".json":
-        kind = _format_of(path)
-        if kind == FORMAT:
+        kind = str(_format_of(path))
+        if _is_version_of(FORMAT, kind):
             loaded = Loaded.from_json(path.read_bytes())
             return loaded, _faults(loaded.manifest), ()
-        if kind == MANIFEST_FORMAT:
+        if _is_version_of(MANIFEST_FORMAT, kind):
             manifest = loads(path.read_bytes())
             return Loaded(manifest, path.resolve().parent), _faults(manifest), ()
     outcome: Outcome = load_document(path, name, construct=construct)
@@ -130,6 +130,11 @@ def _load_document(path: Path, name: str, *, construct: bool) -> Outcome:
 
 def _faults(manifest: Manifest) -> tuple[Problem, ...]:
     return (*find_problems(manifest), *find_queue_problems(manifest))
+
+
+def _is_version_of(known: str, kind: str) -> bool:
+    """Tell whether *kind* is *known* ("fnkit.graph/1") or another version of it, which its reader refuses with the version it reads."""
+    return kind.startswith(known.rpartition("/")[0] + "/")
 
 
 def _format_of(path: Path) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -21,6 +22,8 @@ class Settings:
     machine that requirements are installed for, `""` for Lambda's on Linux, else this machine. *include*: further files of
     the bundle, globs relative to the root. *requirements*: pip requirement lines of every function. *services*: URL or class of each
     service name of an InferenceGraph. *role*, *bucket*: ARN of the role and name of the bucket to deploy with, `""`: make our own.
+    *async_retries*, *async_max_age_s*, *async_failures*: how Lambda treats asynchronous events of the graph, and where those go that it
+    gives up: `"queue"` for a queue of the deployment, or an ARN. None and `""`: as Lambda does.
     """
 
     target: str = "local"
@@ -41,6 +44,9 @@ class Settings:
     public: bool = False
     role: str = ""
     bucket: str = ""
+    async_retries: int | None = None
+    async_max_age_s: int | None = None
+    async_failures: str = ""
 
 
 _TEXTS = Listing(Text(filled=True))
@@ -67,6 +73,9 @@ SHAPE = Record(
         "public": Field(Flag(), False),
         "role": Field(Text(), ""),
         "bucket": Field(Text(), ""),
+        "async_retries": Field(Whole(optional=True), None),
+        "async_max_age_s": Field(Whole(least=60, optional=True), None),
+        "async_failures": Field(Text(), ""),
     },
 )
 
@@ -107,9 +116,14 @@ def read_settings(folder: Path, environ: Mapping[str, str]) -> Settings:
     said = _said_by(environ)
     settings = SHAPE.read({**_as_json(cast("Settings", settings)), **said}, "environment", faults)
     if faults:
-        lines = "".join(f"\n  - {fault.replace('environment.', 'FNKIT_')}" for fault in faults)
+        lines = "".join(f"\n  - {_of_variable(fault)}" for fault in faults)
         raise UsageError("settings of the environment refused:" + lines)
     return cast("Settings", settings)
+
+
+def _of_variable(fault: str) -> str:
+    """Return a fault of `environment.KEY` as one of the variable that says KEY."""
+    return re.sub(r"^environment\.(\w+)", lambda match: f"FNKIT_{match[1].upper()}", fault)
 
 
 def _table_of(path: Path) -> dict[str, object] | None:

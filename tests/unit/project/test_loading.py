@@ -289,6 +289,16 @@ def test_a_text_that_is_no_loaded_graph_is_refused(text: str) -> None:
         Loaded.from_json(text)
 
 
+@pytest.mark.parametrize("kind", ["graph", "loaded"])
+def test_a_document_of_another_version_is_told_which_one_is_read(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "later.json").write_text(json.dumps({"format": f"fnkit.{kind}/9"}))
+
+    error = _refusal(tmp_path / "later.json", UsageError)
+
+    assert f"fnkit.{kind}/1" in error.message
+    assert f"fnkit.{kind}/9" in error.message
+
+
 def test_pickles_are_the_same_bytes_each_time_and_share_their_classes(tmp_path: Path) -> None:
     graph = tmp_path / "no-module.py"
     graph.write_text(

@@ -52,7 +52,7 @@ def test_every_refused_setting_is_told_at_once_with_the_file(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("name", "value"), [("FNKIT_TARGET", "azure"), ("FNKIT_MEMORY_MB", "12x"), ("FNKIT_CONCURRENCY", "0")])
 def test_a_refused_variable_is_told_by_its_name(tmp_path: Path, name: str, value: str) -> None:
-    with pytest.raises(UsageError, match=f"{name[:6]}{name[6:].lower()}"):
+    with pytest.raises(UsageError, match=f"{name}: "):
         read_settings(tmp_path, {name: value})
 
 
