@@ -13,11 +13,9 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from fnkit_emulator import limits
-
-Kind = Literal["Unhandled", "Handled"]
 
 
 @dataclass(frozen=True, slots=True)

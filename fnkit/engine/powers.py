@@ -4,45 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
-    from typing import Literal, Protocol
-
-    class Choice(Protocol):
-        """Routes and nothing else: `fnkit_power = "choice"`. None is a TypeError, an empty selection drops the event."""
-
-        fnkit_power: Literal["choice"]
-
-        def select_outlets(self, event: object) -> Sequence[str] | str:
-            """Return the names of the next steps."""
-
-    class Collector(Protocol):
-        """Gathers a stream: `fnkit_power = "collector"`. Events that are not chunks pass through."""
-
-        fnkit_power: Literal["collector"]
-
-        def collect(self, chunks: list[object], error: Exception | None) -> object:
-            """Return the body that goes on once the stream is over; *error* is what broke the stream."""
-
-    class Merger(Protocol):
-        """Waits for its branches: `fnkit_power = "merge"`. *expected* overrides the number of incoming edges."""
-
-        fnkit_power: Literal["merge"]
-        expected: int | None
-
-        def merge(self, bodies: list[object]) -> object:
-            """Return the body that goes on, from those of the branches in the order of their arrival."""
-
-    class Emitter(Protocol):
-        """Holds events and sends bodies on later."""
-
-        def attach(self, emit: Callable[[object], None]) -> None:
-            """Take the function that starts an event at this step's outlets, with the given body."""
-
-    class Finisher(Protocol):
-        """Has something left when the flow ends."""
-
-        def finish(self) -> object:
-            """Return what is left: a body or `Many` for the next steps, or the flow's result where there is none; or DROP."""
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 
 
 class Drop:

@@ -237,8 +237,3 @@ def _observed(run: Runner, observer: Observer, node: str, step: Step, at: int) -
             observer.step_done(node, name, target, status=status, seconds=perf_counter() - begun, cause=cause)
 
     return observed
-
-
-def compile_graph(graph: InferenceGraph, around: Surroundings) -> CompiledGraph:
-    """Return *graph* ready to answer requests."""
-    return CompiledGraph(graph, around)

@@ -73,11 +73,6 @@ class RequestReader:
         """Whether a request has begun to arrive."""
         return self._pending is not None or bool(self._buffer)
 
-    @property
-    def in_body(self) -> bool:
-        """Whether a head is complete and its body is not."""
-        return self._pending is not None
-
     def feed(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
 

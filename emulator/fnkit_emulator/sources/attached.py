@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
-from fnkit.errors import FnkitError
 from fnkit.functions.queues.local import LocalQueue
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.readers import SourceMapping
@@ -202,8 +201,3 @@ class Attached:
 
     def _say(self, text: str) -> None:
         self._journal(Notice(text))
-
-
-def describe_refusal(error: FnkitError) -> str:
-    """Return why an asynchronous event could not be stored, on one line."""
-    return error.message.replace("\n", "; ")

@@ -199,19 +199,6 @@ class KafkaReader:
         lost, self._lost = frozenset(self._lost), set()
         return lost
 
-    def seek_back(self, record: Record) -> None:
-        """Receive *record* and what follows it in its partition again."""
-        self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
-
-    def lag(self) -> int:
-        """Return how many records of the partitions of this member are not committed yet."""
-        total = 0
-        assigned = self._consumer.assignment()
-        for position in self._consumer.committed(assigned, timeout=5) if assigned else ():
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(position.topic, position.partition), timeout=5)
-            total += high - max(position.offset, low)
-        return total
-
     def close(self) -> None:
         """Leave the group at once, so that its other members take over without waiting for a timeout."""
         self._consumer.close()
