@@ -108,8 +108,10 @@ async def _gather(tasks: Sequence[asyncio.Task[Answer]], hard: Sequence[bool]) -
             return
         if task.cancelled():
             outcome.cancel()
-        elif error := task.exception():
-            outcome.set_exception(error)
+        elif task.exception() is not None:
+            # Go runs what it started last before the rest: of failures that need no waiting, the last step's is told.
+            failures = [failed.exception() for failed in tasks if failed.done() and not failed.cancelled()]
+            outcome.set_exception(next(filter(None, reversed(failures))))
         else:
             advance()
 

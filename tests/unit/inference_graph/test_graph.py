@@ -112,6 +112,15 @@ def test_calls_of_an_ensemble_that_end_and_fail_at_the_same_time_leave_nothing_u
     assert unhandled == []
 
 
+def test_of_steps_that_fail_at_once_an_ensemble_tells_the_last() -> None:
+    nodes = {
+        "root": node("Ensemble", *[{"nodeName": name} for name in "abc"], step("good")),
+        **{name: {"routerType": name.upper()} for name in "abc"},
+    }
+
+    assert run_once(nodes, {"good": FakeService(b"{}")}).cause == "invalid route type: C"
+
+
 def test_a_cancelled_request_cancels_the_calls_of_its_ensemble() -> None:
     async def scenario() -> None:
         slow = FakeService(b"{}", gate=asyncio.Event())
