@@ -143,14 +143,18 @@ class RemoteStep:
 
     async def do_event(self, event: Event) -> Event:
         """Return the event with the service's answer as its body, or at its result path."""
-        request = self._plan.request(event, read_path(event.body, self._input_path))
-        status, body = await self._caller.call(request)
+        answer = await self._ask(event, read_path(event.body, self._input_path))
+        event.body = write_path(event.body, self._result_path, answer)
+        return event
+
+    async def _ask(self, event: Event, content: object) -> object:
+        """Return what the service answers about *content*, for *event*."""
+        status, body = await self._caller.call(self._plan.request(event, content))
         if not 200 <= status < 300:
             raise ValueError(
                 f"For event {event}, RemoteStep {self._name} got an unexpected response status {status}: {body[:_SHOWN]!r}"
             )
-        event.body = write_path(event.body, self._result_path, json.loads(body) if self._return_json else body)
-        return event
+        return json.loads(body) if self._return_json else body
 
     async def close(self) -> None:
         """Close the connections."""
@@ -160,62 +164,20 @@ class RemoteStep:
 Remote = RemoteStep
 
 
-class BatchHttpRequests:
+class BatchHttpRequests(RemoteStep):
     """Call a service once for each element of the body, a list, at the same time; go on with the list of the answers in that order.
 
     The arguments are those of `RemoteStep`; expressions see the element as `event`. The first call that fails for good fails the event.
     """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        subpath: str | None = None,
-        method: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        url_expression: str | None = None,
-        body_expression: str | None = None,
-        return_json: bool = True,
-        input_path: str | None = None,
-        result_path: str | None = None,
-        max_in_flight: int | None = None,
-        retries: int | None = None,
-        backoff_factor: float | None = None,
-        timeout: float | None = None,
-        headers_expression: str | None = None,
-        context: Context | None = None,
-        name: str | None = None,
-    ) -> None:
-        self._one = RemoteStep(
-            url=url,
-            subpath=subpath,
-            method=method,
-            headers=headers,
-            url_expression=url_expression,
-            body_expression=body_expression,
-            return_json=return_json,
-            max_in_flight=max_in_flight,
-            retries=retries,
-            backoff_factor=backoff_factor,
-            timeout=timeout,
-            headers_expression=headers_expression,
-            context=context,
-            name=name or type(self).__name__,
-        )
-        self._input_path = input_path or ""
-        self._result_path = result_path or ""
 
     async def do_event(self, event: Event) -> Event:
         """Return the event with the list of the answers."""
         elements = read_path(event.body, self._input_path)
         if not isinstance(elements, list | tuple):
             raise TypeError(f"BatchHttpRequests needs a list, not {type(elements).__name__}")
-        answers = await _all([self._one.do_event(_part(event, number, element)) for number, element in enumerate(elements)])
-        event.body = write_path(event.body, self._result_path, [answer.body for answer in answers])
+        answers = await _all([self._ask(_part(event, number, element), element) for number, element in enumerate(elements)])
+        event.body = write_path(event.body, self._result_path, answers)
         return event
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._one.close()
 
 
 def _part(event: Event, number: int, element: object) -> Event:
@@ -225,7 +187,7 @@ def _part(event: Event, number: int, element: object) -> Event:
     return one
 
 
-async def _all(calls: list[Awaitable[Event]]) -> list[Event]:
+async def _all(calls: list[Awaitable[object]]) -> list[object]:
     """Await all; the first failure cancels the others and is raised as it is."""
     tasks = [asyncio.ensure_future(call) for call in calls]
     try:
