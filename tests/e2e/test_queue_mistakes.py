@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from tests.fakes.emulator_process import REPOSITORY
-from tests.fakes.kafka_broker import Gate, create_topic, free_port, kafka_broker
+from tests.fakes.kafka_broker import Gate, create_topic, kafka_broker
+from tests.fakes.ports import free_port
 from tests.fakes.queue_load import build_orders, hosted, wait_until
 
 GRAPH = """
@@ -96,17 +97,20 @@ def test_an_event_that_is_too_large_is_refused_with_413_and_sent_nowhere(tmp_pat
 
 def test_a_broker_that_is_down_is_complained_of_until_it_is_there(tmp_path: Path) -> None:
     gate = Gate()
-    built = build_orders(tmp_path / "build", f"kafka://{gate.address}/orders")
+    soon = {"message_timeout_ms": 1000}
+    built = build_orders(tmp_path / "build", f"kafka://{gate.address}/orders", kafka_producer_options=soon)
 
-    with kafka_broker(advertised_port=gate.port) as broker, hosted(built, tmp_path) as host:
-        assert host.running is not None
-        complaint = host.running.wait_for(lambda event: "cannot be read at the moment" in str(event.get("message", "")))
-        refused = host.post({"key": "k", "n": 1})
+    with kafka_broker(advertised_port=gate.port) as broker, gate:
         gate.open(broker)
-        create_topic(gate.address, "orders")
-        wait_until(lambda: host.post({"key": "k", "n": 2}) == 200, "the broker to take an event")
-        wait_until(lambda: ("k", 2) in host.lines(), "the event to be kept")
+        create_topic(gate.address, "orders")  # not while a client asks for it: this broker would make it for that one
         gate.shut()
+        with hosted(built, tmp_path) as host:
+            assert host.running is not None
+            complaint = host.running.wait_for(lambda event: "cannot be read at the moment" in str(event.get("message", "")))
+            refused = host.post({"key": "k", "n": 1})
+            gate.open(broker)
+            wait_until(lambda: host.post({"key": "k", "n": 2}) == 200, "the broker to take an event")
+            wait_until(lambda: ("k", 2) in host.lines(), "the event to be kept")
 
     assert gate.address in complaint["message"]
     assert refused == 503

@@ -108,6 +108,12 @@ class Gate:
         self._links: set[socket.socket] = set()
         self._lock = threading.Lock()
 
+    def __enter__(self) -> Gate:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shut()
+
     def open(self, target: str) -> None:
         """Let connections through to *target* ("host:port")."""
         host, _, port = target.rpartition(":")
@@ -136,10 +142,18 @@ class Gate:
         while True:
             try:
                 client, _ = listener.accept()
-                server = socket.create_connection(self._target)
             except OSError:
                 return
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                client.close()
+                continue
             with self._lock:
+                if self._listener is not listener:  # shut while this one came in
+                    client.close()
+                    server.close()
+                    return
                 self._links |= {client, server}
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._relay, args=(source, sink), daemon=True).start()
