@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
+from urllib.parse import urlsplit
 
 from fnkit.errors import UsageError
 from fnkit.functions.queues.cluster import read_credentials
@@ -21,6 +22,7 @@ from fnkit_emulator.options import Options
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _OF_IDENTITY = frozenset({*KEYS, "AWS_PROFILE", "AWS_DEFAULT_PROFILE"})
 _ENDPOINT = "AWS_ENDPOINT_URL"
+_V3IO = {"V3IO_API": "which says where the service of its stream is", "V3IO_ACCESS_KEY": "which holds the key to it"}
 Resolve = Callable[[Mapping[str, str]], Mapping[str, str]]
 
 
@@ -39,7 +41,7 @@ def with_credentials(
     """
     specs = tuple(specs)
     around = outside(options.environment, shell)
-    logins = _kafka_logins(specs, around)
+    logins = _logins(specs, around)
     environment = {**logins, **options.environment}
     on_aws = sorted({spec.name for spec in specs if _asks_aws(spec, around)})
     if not (options.aws_credentials or (options.aws_credentials is None and on_aws)):
@@ -88,13 +90,22 @@ def _asks_aws(spec: QueueSpec, around: Mapping[str, str]) -> bool:
     return spec.kind == "kafka" and (secret or (bool(spec.cluster) and not spec.brokers))
 
 
-def _kafka_logins(specs: Iterable[QueueSpec], around: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that hold the credentials of Kafka queues."""
+def _logins(specs: tuple[QueueSpec, ...], around: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which Kafka and V3IO queues are reached."""
     named = {spec.credentials: spec for spec in specs if spec.credentials}
+    streams = [spec for spec in specs if spec.kind == "v3io"]
     problems = [problem for spec in named.values() for problem in _login_problems(spec, around)]
+    problems += [problem for spec in streams for problem in _v3io_problems(spec, around)]
     if problems:
         raise UsageError("\n".join(sorted(problems)), hint="set it in this shell, or with --env")
-    return {name: around[name] for name in named}
+    wanted = (*named, *(_V3IO if streams else ()))
+    return {name: around[name] for name in wanted if name in around}
+
+
+def _v3io_problems(spec: QueueSpec, around: Mapping[str, str]) -> Iterator[str]:
+    for name, what in _V3IO.items():
+        if not around.get(name) and not (name == "V3IO_API" and urlsplit(spec.address).netloc):
+            yield f"queue '{spec.name}': the variable {name}, {what}, is not set"
 
 
 def _login_problems(spec: QueueSpec, around: Mapping[str, str]) -> Iterator[str]:

@@ -141,3 +141,24 @@ def test_credentials_of_kafka_that_are_missing_or_wrong_refuse_the_start(value: 
 
     assert "queue 'out'" in refused.value.message
     assert "hunter2" not in refused.value.explain()
+
+
+def test_what_reaches_a_v3io_stream_is_passed_on() -> None:
+    shell = {"V3IO_API": "https://v3io", "V3IO_ACCESS_KEY": "key", "OTHER": "1"}
+
+    environ = environ_of(with_credentials(Options(), [spec_of("v3io:///projects/out")], shell=shell)[0])
+    without = environ_of(with_credentials(Options(), [spec_of("")], shell=shell)[0])
+
+    assert (environ["V3IO_API"], environ["V3IO_ACCESS_KEY"]) == ("https://v3io", "key")
+    assert "V3IO_ACCESS_KEY" not in without
+
+
+@pytest.mark.parametrize(
+    ("path", "missing"),
+    [("v3io:///projects/out", {"V3IO_API", "V3IO_ACCESS_KEY"}), ("v3io://service/projects/out", {"V3IO_ACCESS_KEY"})],
+)
+def test_a_v3io_stream_that_cannot_be_reached_refuses_the_start_and_names_what_is_not_set(path: str, missing: set[str]) -> None:
+    with pytest.raises(UsageError) as refused:
+        with_credentials(Options(), [spec_of(path)], shell={})
+
+    assert {name for name in ("V3IO_API", "V3IO_ACCESS_KEY") if f"the variable {name}," in refused.value.message} == missing
