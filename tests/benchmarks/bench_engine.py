@@ -2,8 +2,9 @@
 
 Each library runs in a long-lived process of its own (`engine_worker.py`), the peers in environments of their own (`.venv-bench-*` beside
 the project, made on the first run). All of them get the same cases in interleaved rounds, so that a busy machine is busy for all; printed
-are medians. One event is under way at a time, but for the cases with 64 at once. "plain" is the loop that one would write without any
-graph: calls, awaits, `asyncio.gather`. The targets are ratios to it.
+are medians of the processor's time. Where the step waits it is the clock's, of the quickest round: a busy machine only makes it longer.
+One event is under way at a time, but for the cases with 64 at once. "plain" is the loop that one would write without any graph: calls,
+awaits, `asyncio.gather`. The targets are ratios to it.
 
     python tests/benchmarks/bench_engine.py [--rounds N] [--quick] [--no-peers] [--json]
 """
@@ -32,6 +33,7 @@ CASES = (
     "loop 100", "fan 8", "64 at once, 5 steps", "64 at once, 10 ms",
 )  # fmt: skip
 TARGETS = {"async 20": 3.0, "loop 100": 3.0, "fan 8": 1.5, "64 at once, 10 ms": 1.5}
+WAITING = "64 at once, 10 ms"
 SLICE_S = 0.25
 QUICK_S = 0.05
 
@@ -107,7 +109,11 @@ def measure(libraries: list[Library], rounds: int, slice_s: float) -> dict[str, 
                 spent = library.ask(case, count) if count else None
                 if count and spent is not None:
                     times[case].setdefault(library.name, []).append(spent / count * 1e6)
-    return {case: {name: statistics.median(values) for name, values in found.items()} for case, found in times.items()}
+    return {case: {name: _typical(case, values) for name, values in found.items()} for case, found in times.items()}
+
+
+def _typical(case: str, values: list[float]) -> float:
+    return min(values) if case == WAITING else statistics.median(values)
 
 
 def import_ms(modules: dict[str, tuple[Path, str]], rounds: int) -> dict[str, float]:

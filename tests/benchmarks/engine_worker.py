@@ -376,6 +376,8 @@ LIBRARIES = {
     "langgraph": langgraph_cases,
 }
 
+WAITING = ("64 at once, 10 ms",)  # whose time is not the processor's
+
 
 async def serve(cases: dict[str, Case], answers: Any) -> None:
     """Answer the lines of standard input until it ends."""
@@ -391,9 +393,10 @@ async def measure(cases: dict[str, Case], name: str, count: int) -> float | None
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if name not in cases:
         return None
-    start = time.perf_counter()
+    clock = time.perf_counter if name in WAITING else time.process_time
+    start = clock()
     await cases[name](count)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 if __name__ == "__main__":
