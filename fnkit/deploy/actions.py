@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fnkit.deploy.policies import Statement
-from fnkit.deploy.state import Auth, InvokeMode, RemoteMapping, WantedFunction, WantedMapping, WantedQueue, WantedRole
+from fnkit.deploy.state import (
+    Asynchronous,
+    Auth,
+    InvokeMode,
+    RemoteMapping,
+    WantedFunction,
+    WantedMapping,
+    WantedQueue,
+    WantedRole,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +167,20 @@ class PutUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class PutAsynchronous:
+    """Say how asynchronous events for the alias are treated."""
+
+    name: str
+    asynchronous: Asynchronous
+
+    def describe(self) -> str:
+        events = self.asynchronous
+        where = f", then to {events.on_failure}" if events.on_failure else ""
+        plural = "y" if events.retries == 1 else "ies"
+        return f"try asynchronous events of {self.name} again: {events.retries} retr{plural} within {events.max_age_s} s{where}"
+
+
+@dataclass(frozen=True, slots=True)
 class Allow:
     """Add a statement to the alias's policy."""
 
@@ -193,6 +216,7 @@ Action = (
     | Publish
     | PointAlias
     | PutUrl
+    | PutAsynchronous
     | Allow
     | Forbid
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from io import BytesIO
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +22,7 @@ from fnkit.deploy.policies import POLICY_NAME, PUBLIC, TRUST, Statement
 from fnkit.deploy.session import Session, open_session
 from fnkit.deploy.state import (
     Account,
+    Asynchronous,
     Auth,
     Code,
     Configuration,
@@ -34,6 +34,7 @@ from fnkit.deploy.state import (
     Version,
     WantedMapping,
 )
+from fnkit.deploy.uploads import Counted
 from fnkit.errors import DeployError
 
 _ABSENT = {"ResourceNotFoundException", "NoSuchEntity", "NoSuchEntityException", "404", "NoSuchBucket", "NotFound"} | {
@@ -88,6 +89,7 @@ class Aws:
             url=self._url(name, ALIAS) if alias else None,
             statements=self._statements(name) if alias else frozenset(),
             reserved=answer.get("Concurrency", {}).get("ReservedConcurrentExecutions"),
+            asynchronous=self._asynchronous(name) if alias else Asynchronous(),
         )
 
     def has_bucket(self, name: str) -> bool:
@@ -149,6 +151,16 @@ class Aws:
             return frozenset()
         ours = {statement.sid for statement in PUBLIC}
         return frozenset(item["Sid"] for item in json.loads(answer["Policy"])["Statement"] if item.get("Sid") in ours)
+
+    def _asynchronous(self, name: str) -> Asynchronous:
+        answer = self._find("lambda", "get_function_event_invoke_config", FunctionName=name, Qualifier=ALIAS) or {}
+        failure = (answer.get("DestinationConfig") or {}).get("OnFailure") or {}
+        usual = Asynchronous()
+        return Asynchronous(
+            answer.get("MaximumRetryAttempts", usual.retries),
+            answer.get("MaximumEventAgeInSeconds", usual.max_age_s),
+            failure.get("Destination", ""),
+        )
 
     # ---- changing
 
@@ -231,6 +243,10 @@ class Aws:
         operation = "update_function_url_config" if exists else "create_function_url_config"
         self._change(operation, FunctionName=name, Qualifier=alias, AuthType=auth, InvokeMode=mode)
 
+    def put_asynchronous(self, name: str, alias: str, asynchronous: Asynchronous) -> None:
+        """Say how asynchronous events for *alias* are treated; Lambda checks that the role may send to the destination."""
+        self._change("put_function_event_invoke_config", FunctionName=name, Qualifier=alias, **asynchronous.arguments())
+
     def allow(self, name: str, alias: str, statement: Statement) -> None:
         """Add *statement* to the policy of *alias*; everyone is its principal."""
         condition = dict([statement.condition])
@@ -272,7 +288,7 @@ class Aws:
 
         def replace_body(request: Any, **_: object) -> None:
             if isinstance(request.body, bytes) and len(request.body) >= size:
-                request.body = _Counted(request.body, lambda share: progress(name, int(size * share), size))
+                request.body = Counted(request.body, lambda share: progress(name, int(size * share), size))
 
         self._client("lambda").meta.events.register("before-send.lambda", replace_body, unique_id="fnkit-progress")
 
@@ -326,20 +342,6 @@ class Aws:
         if service not in self._clients:
             self._clients[service] = self._session.client(service)
         return self._clients[service]
-
-
-class _Counted(BytesIO):
-    """A request body that tells *report* which share of it has been read."""
-
-    def __init__(self, body: bytes, report: Callable[[float], None]) -> None:
-        super().__init__(body)
-        self._size = len(body) or 1
-        self._report = report
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        piece = super().read(size)
-        self._report(self.tell() / self._size)
-        return piece
 
 
 def _too_early(error: ClientError) -> bool:

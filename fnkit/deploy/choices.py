@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fnkit.bundle import Build, Options, build, is_build_folder
 from fnkit.bundle.platforms import choose_platform
+from fnkit.deploy.asynchronous import AsyncWishes
 from fnkit.deploy.sources import find_secrets
 from fnkit.deploy.wanted import StreamRuntime, Wishes
 from fnkit.errors import UsageError
@@ -36,6 +37,7 @@ def choose(choices: Choices, settings: Settings, manifest: Manifest, environ: Ma
         architecture=choose_platform(platform, for_cloud=True).architecture,
         stream_runtime=choices.stream_runtime,
         secrets=find_secrets(manifest, environ),
+        asynchronous=AsyncWishes(settings.async_retries, settings.async_max_age_s, settings.async_failures),
     )
 
 

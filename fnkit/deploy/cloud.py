@@ -8,6 +8,7 @@ from typing import Protocol
 from fnkit.deploy.policies import Statement
 from fnkit.deploy.state import (
     Account,
+    Asynchronous,
     Auth,
     Code,
     Configuration,
@@ -109,6 +110,10 @@ class Writer(Protocol):
 
     def put_url(self, name: str, alias: str, *, auth: Auth, mode: InvokeMode, exists: bool) -> None:
         """Make or change the URL of the alias."""
+        ...
+
+    def put_asynchronous(self, name: str, alias: str, asynchronous: Asynchronous) -> None:
+        """Say how asynchronous events for *alias* are treated."""
         ...
 
     def url(self, name: str, alias: str) -> str:

@@ -16,6 +16,7 @@ from fnkit.deploy.actions import (
     Forbid,
     PointAlias,
     Publish,
+    PutAsynchronous,
     PutMapping,
     PutQueue,
     PutUrl,
@@ -89,6 +90,8 @@ class _Executor:
                 self._cloud.put_alias(name, ALIAS, version or self._published[function_name], exists=exists)
             case PutUrl(name=name, auth=auth, mode=mode, exists=exists):
                 self._cloud.put_url(name, ALIAS, auth=auth, mode=mode, exists=exists)
+            case PutAsynchronous(name=name, asynchronous=asynchronous):
+                self._cloud.put_asynchronous(name, ALIAS, asynchronous)
             case Allow(name=name, statement=statement):
                 self._cloud.allow(name, ALIAS, statement)
             case Forbid(name=name, statement=statement):

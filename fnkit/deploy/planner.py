@@ -23,6 +23,7 @@ from fnkit.deploy.actions import (
     Forbid,
     PointAlias,
     Publish,
+    PutAsynchronous,
     PutMapping,
     PutQueue,
     PutUrl,
@@ -242,3 +243,5 @@ def _front(wanted: Wanted, there: RemoteFunction | None, version: str | None) ->
     if wanted.auth == "NONE":
         held = there.statements if there else frozenset()
         yield from (Allow(name, item) for item in PUBLIC if item.sid not in held)
+    if wanted.asynchronous is not None and (there is None or there.asynchronous != wanted.asynchronous):
+        yield PutAsynchronous(name, wanted.asynchronous)

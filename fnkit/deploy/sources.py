@@ -87,6 +87,12 @@ def secret_names(manifest: Manifest) -> tuple[str, ...]:
     return tuple(sorted({spec.credentials for spec in _specs(manifest) if spec.credentials}))
 
 
+def made_queues(manifest: Manifest, names: Names) -> tuple[tuple[QueueSpec, str], ...]:
+    """Return the names of the SQS queues that are made, each with the queue of the graph that it is made for."""
+    read = {mapping.spec.name for mapping in find_mappings(manifest)}
+    return tuple((spec, name) for spec in _specs(manifest) for name in _names(spec, names, read=spec.name in read))
+
+
 def find_problems(manifest: Manifest, names: Names, secrets: Mapping[str, str]) -> Iterator[str]:
     """Yield what AWS cannot read for a function, has no name for, or has no secret for."""
     specs = list(_specs(manifest))
@@ -101,8 +107,7 @@ def find_problems(manifest: Manifest, names: Names, secrets: Mapping[str, str]) 
             yield f"queue '{mapping.spec.name}': pollers is {mapping.spec.pollers}, Lambda keeps at most {_MOST_POLLERS}"
         if mapping.spec.security_protocol == "SASL_PLAINTEXT":
             yield f"queue '{mapping.spec.name}': Lambda sends credentials over TLS only: use security_protocol='SASL_SSL'"
-    read = {mapping.spec.name for mapping in mappings}
-    made = [(spec, name) for spec in specs for name in _names(spec, names, read=spec.name in read)]
+    made = made_queues(manifest, names)
     yield from find_name_problems(made)
     number = names.account.number
     if made and _ACCOUNT.fullmatch(number) is None and not is_placeholder(number):

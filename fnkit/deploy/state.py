@@ -107,8 +107,29 @@ class RemoteMapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Asynchronous:
+    """How asynchronous events are treated: attempts after the first, how old they may grow, and the ARN that gets those given up."""
+
+    retries: int = 2
+    max_age_s: int = 21_600
+    on_failure: str = ""
+
+    def arguments(self) -> dict[str, object]:
+        """Return what Lambda's API and a template both call it."""
+        destination = {"OnFailure": {"Destination": self.on_failure}} if self.on_failure else {}
+        return {
+            "MaximumRetryAttempts": self.retries,
+            "MaximumEventAgeInSeconds": self.max_age_s,
+            "DestinationConfig": destination,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
-    """All that shall be there. *role* None: a role that is given. *functions*: the entry function stands last."""
+    """All that shall be there.
+
+    *role* None: a role that is given. *functions*: the entry function stands last. *asynchronous* None: left as it is.
+    """
 
     graph: str
     stage: str
@@ -120,6 +141,7 @@ class Wanted:
     bucket: str = ""
     queues: tuple[WantedQueue, ...] = ()
     mappings: tuple[WantedMapping, ...] = ()
+    asynchronous: Asynchronous | None = None
 
     @property
     def entry(self) -> WantedFunction:
@@ -149,7 +171,7 @@ class Url:
 class RemoteFunction:
     """A function as it is. *versions* are the published ones, oldest first; *alias* the version that `live` means.
 
-    *statements* are the ids of our statements in the alias's policy.
+    *statements* are the ids of our statements in the alias's policy. *asynchronous*: how events for the alias are treated.
     """
 
     latest: Version
@@ -159,6 +181,7 @@ class RemoteFunction:
     url: Url | None = None
     statements: frozenset[str] = frozenset()
     reserved: int | None = None
+    asynchronous: Asynchronous = Asynchronous()
 
 
 @dataclass(frozen=True, slots=True)

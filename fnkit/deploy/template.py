@@ -19,13 +19,13 @@ from fnkit.deploy.naming import ALIAS, function_prefix
 from fnkit.deploy.placeholders import placeholder, resolve
 from fnkit.deploy.planner import environment_of
 from fnkit.deploy.policies import POLICY_NAME, PUBLIC, TRUST
-from fnkit.deploy.state import Wanted, WantedFunction, WantedMapping, WantedQueue
+from fnkit.deploy.state import Asynchronous, Wanted, WantedFunction, WantedMapping, WantedQueue
 from fnkit.errors import DeployError
 
 Document = dict[str, object]
 
 BUCKET = "CodeBucket"
-_ROLE, _ALIAS_ID, _URL = "Role", "LiveAlias", "Url"
+_ROLE, _ALIAS_ID, _URL, _EVENTS = "Role", "LiveAlias", "Url", "AsynchronousEvents"
 _BUCKET_NAME = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _ARN_PATTERN = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.{1,140}"
 _KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
@@ -99,6 +99,8 @@ class _Template:
             for statement in PUBLIC:
                 allowed = {"Action": statement.action, "Principal": "*", **dict([statement.condition])}
                 yield _logical(statement.sid, ""), _resource("Lambda::Permission", {"FunctionName": _ref(_ALIAS_ID), **allowed})
+        if self.wanted.asynchronous is not None:
+            yield _EVENTS, self._asynchronous(self.wanted.asynchronous)
         for mapping in self.wanted.mappings:
             yield _mapping_id(mapping), self._mapping(mapping, versions[mapping.function])
 
@@ -158,6 +160,10 @@ class _Template:
         answers = {"AuthType": self.wanted.auth, "InvokeMode": self.wanted.mode}
         target = {"TargetFunctionArn": _ref(_function_id(self.wanted.entry)), "Qualifier": ALIAS}
         return {**_resource("Lambda::Url", {**target, **answers}), "DependsOn": _ALIAS_ID}
+
+    def _asynchronous(self, asynchronous: Asynchronous) -> Document:
+        target = {"FunctionName": _ref(_function_id(self.wanted.entry)), "Qualifier": ALIAS}
+        return {**_resource("Lambda::EventInvokeConfig", {**target, **asynchronous.arguments()}), "DependsOn": _ALIAS_ID}
 
     def _mapping(self, mapping: WantedMapping, version: str) -> Document:
         properties: Document = {"FunctionName": _ref(version), **mapping.creation, **mapping.settings}

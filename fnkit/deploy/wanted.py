@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fnkit.bundle import MAX_DIRECT_UPLOAD, MAX_UNZIPPED, Build, Bundle
+from fnkit.deploy.asynchronous import NOTHING_SAID, AsyncWishes, want_asynchronous, want_queues
+from fnkit.deploy.asynchronous import find_grants as find_async_grants
+from fnkit.deploy.asynchronous import find_problems as find_async_problems
 from fnkit.deploy.naming import bucket_name, function_prefix, role_name, tags
 from fnkit.deploy.policies import role_policy
 from fnkit.deploy.queue_names import Names
-from fnkit.deploy.sources import Sources, want_sources
+from fnkit.deploy.sources import Sources, made_queues, want_sources
 from fnkit.deploy.sources import find_problems as find_queue_problems
 from fnkit.deploy.sources import find_warnings as find_queue_warnings
 from fnkit.deploy.state import Account, Code, Configuration, Wanted, WantedFunction, WantedRole
@@ -49,6 +52,7 @@ class Wishes:
     architecture: str = "x86_64"
     stream_runtime: StreamRuntime = "patch"
     secrets: Mapping[str, str] = field(default_factory=dict)
+    asynchronous: AsyncWishes = NOTHING_SAID
 
 
 def want(build: Build, account: Account, wishes: Wishes) -> Wanted:
@@ -60,26 +64,30 @@ def want(build: Build, account: Account, wishes: Wishes) -> Wanted:
     manifest = build.manifest
     prefix = function_prefix(manifest.name, wishes.stage)
     names = Names(account, prefix)
-    problems = (*_problems(build), *find_queue_problems(manifest, names, wishes.secrets))
+    problems = (
+        *_problems(build),
+        *find_queue_problems(manifest, names, wishes.secrets),
+        *find_async_problems(wishes.asynchronous, names, {name for _, name in made_queues(manifest, names)}),
+    )
     if problems:
         raise ProblemsError(f"the deployment of {manifest.name}", problems)
     sources = want_sources(manifest, names, wishes.secrets)
     entry_last = sorted(build.bundles, key=lambda bundle: bundle.function.kind == "entry")
     functions = tuple(_function(manifest, bundle, prefix, wishes, sources) for bundle in entry_last)
+    grants = (*sources.statements, *_objects(account, wishes), *find_async_grants(wishes.asynchronous, names))
     through_bucket = any(function.code.key for function in functions)
     return Wanted(
         graph=manifest.name,
         stage=wishes.stage,
         tags=tags(manifest.name, wishes.stage),
-        role=None
-        if wishes.role
-        else WantedRole(role_name(prefix), role_policy(account, prefix, (*sources.statements, *_objects(account, wishes)))),
+        role=None if wishes.role else WantedRole(role_name(prefix), role_policy(account, prefix, grants)),
         functions=functions,
         auth="NONE" if wishes.public else "AWS_IAM",
         mode="RESPONSE_STREAM" if _streams(manifest, wishes) else "BUFFERED",
         bucket=(wishes.bucket or bucket_name(account.number, account.region)) if through_bucket else "",
-        queues=sources.queues,
+        queues=(*sources.queues, *want_queues(wishes.asynchronous, names)),
         mappings=sources.mappings,
+        asynchronous=want_asynchronous(wishes.asynchronous, names),
     )
 
 

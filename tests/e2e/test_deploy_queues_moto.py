@@ -30,10 +30,10 @@ def client(service: str, endpoint: str) -> Any:  # boto3 has no types
     return boto3.client(service, region_name=REGION, endpoint_url=endpoint, **keys)
 
 
-def deploy(built: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
+def deploy(built: Path, endpoint: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
     command = [sys.executable, "-m", "fnkit", "deploy", str(built), "--endpoint-url", endpoint, "--region", REGION]
-    return subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, check=False, env=environ, cwd=cwd, capture_output=True, text=True, timeout=100)
 
 
 def mappings(endpoint: str) -> list[dict[str, Any]]:
@@ -69,3 +69,19 @@ def test_a_kinesis_stream_is_mapped_with_a_destination_for_failures(tmp_path: Pa
     (mapping,) = mappings(endpoint)
     assert done.returncode == 0, done.stderr
     assert mapping["EventSourceArn"].endswith(":stream/orders")
+
+
+def test_asynchronous_events_that_are_given_up_go_to_a_queue_where_the_settings_say_so(tmp_path: Path, endpoint: str) -> None:
+    built = build_orders(tmp_path / "build", "")
+    (tmp_path / "pyproject.toml").write_text('[tool.fnkit]\nasync_retries = 1\nasync_failures = "queue"\n')
+
+    first, again = (deploy(built, endpoint, tmp_path) for _ in range(2))
+
+    assert first.returncode == 0, first.stderr
+    config = client("lambda", endpoint).get_function_event_invoke_config(FunctionName="orders-dev-orders", Qualifier="live")
+    assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (1, 21_600)
+    queue = "orders-dev-asynchronous-dead"
+    assert config["DestinationConfig"]["OnFailure"]["Destination"].endswith(f":{queue}")
+    assert client("sqs", endpoint).get_queue_url(QueueName=queue)["QueueUrl"]
+    assert again.returncode == 0, again.stderr
+    assert "nothing to do" in again.stdout + again.stderr

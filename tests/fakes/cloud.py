@@ -9,6 +9,7 @@ from fnkit.deploy.cloud import Progress
 from fnkit.deploy.policies import Statement
 from fnkit.deploy.state import (
     Account,
+    Asynchronous,
     Auth,
     Code,
     Configuration,
@@ -147,6 +148,11 @@ class InMemoryCloud:
         self._change(f"url {name} {auth} {mode}")
         assert exists == (self.functions[name].url is not None)
         self._put(name, url=Url(f"https://{name}.lambda-url.eu-central-1.on.aws/", auth, mode))
+
+    def put_asynchronous(self, name: str, alias: str, asynchronous: Asynchronous) -> None:
+        assert self.functions[name].alias is not None
+        self._change(f"asynchronous {name}")
+        self._put(name, asynchronous=asynchronous)
 
     def allow(self, name: str, alias: str, statement: Statement) -> None:
         self._change(f"allow {name} {statement.sid}")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from fnkit.bundle import Build
 from fnkit.deploy import Wishes, prepare
+from fnkit.deploy.asynchronous import AsyncWishes
 from fnkit.deploy.cloudformation import make_stack
 from fnkit.errors import DeployError, ProblemsError
 from fnkit.functions import place
@@ -91,7 +92,7 @@ def _ref(name: str, document: Any) -> str:
 
 
 def test_all_kinds_of_queues_make_a_template_without_a_fault(tmp_path: Path) -> None:
-    stack = make_stack(fake_build(tmp_path, queues_graph()), Wishes(public=True))
+    stack = make_stack(fake_build(tmp_path, queues_graph()), Wishes(public=True, asynchronous=AsyncWishes(1, 600, "queue")))
 
     assert lint(stack.text) == []
 
