@@ -87,7 +87,7 @@ else:
             if check:
                 json.loads(text)
             found = pygjson.get(text, path)
-            return found.value() if value else found.exists()
+            return found.value if value else found.exists()
         return holds
 for line in sys.stdin:
     request = json.loads(line)
