@@ -20,6 +20,7 @@ class Options:
     environment is a fresh interpreter. *environment* is added to the functions' own variables. *max_environments* bounds the
     environments of a function that sets no limit of its own. *idle_s*: an environment without work is ended after it. *drain_s*: how
     long requests in flight may take to finish at the end. *retry_delays_s*: pauses before the retries of asynchronous invocations.
+    *async_retries*, *async_max_age_s*: how many retries there are (None: as many as pauses), and how old an event may grow.
     *stall_s*: how long an environment whose client has left may take to ask for its next event before it is replaced.
     *return_s*: how long a worker that has answered, or is new in an environment of several, may take to ask for an event before another
     environment is started for those that wait.
@@ -40,6 +41,8 @@ class Options:
     drain_s: float = 30.0
     exit_with_stdin: bool = False
     retry_delays_s: tuple[float, ...] = (1.0, 2.0)
+    async_retries: int | None = None
+    async_max_age_s: int = 21_600
     stall_s: float = 3.0
     return_s: float = 0.05
     memory_watch_s: float = 0.1

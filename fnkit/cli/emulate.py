@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from fnkit import bundle
+from fnkit.bundle.platforms import Platform
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
 from fnkit.errors import EmulatorError, UsageError
+from fnkit.project import Settings, load, read_settings
 
 if TYPE_CHECKING:
     from fnkit_emulator import Happening, Options
@@ -128,8 +131,10 @@ def run(console: Console, target: str, placement: str | None, options: Options, 
     """Build *target* into a folder for the time being, and serve it."""
     remove_leftovers(Path(tempfile.gettempdir()), time.time())
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
-        built = bundle.build(target, Path(folder), placement=placement, report=console.detail)
-        for warning in built.warnings:
+        source = target if bundle.is_build_folder(Path(target)) else load(target)
+        built = bundle.build(source, Path(folder), placement=placement, report=console.detail)
+        options = with_settings(options, read_settings(Path.cwd(), os.environ) if isinstance(source, str) else source.settings)
+        for warning in (*built.warnings, *warnings_of_platform(built.platform)):
             console.say(f"warning: {warning}")
 
         def tell(happening: Happening) -> None:
@@ -139,6 +144,21 @@ def run(console: Console, target: str, placement: str | None, options: Options, 
             console.result(emulator.as_text(happening), **event)
 
         emulator.serve(built, options, tell)
+
+
+def warnings_of_platform(name: str) -> tuple[str, ...]:
+    """Return what to say where bundles were made for the platform *name*, and this machine has another processor."""
+    if not name or not Platform(name).is_foreign:
+        return ()
+    return (
+        f"these bundles are for {name}: compiled packages in them cannot be loaded here; build without --platform to emulate",
+    )
+
+
+def with_settings(options: Options, settings: Settings) -> Options:
+    """Return *options* with what the project says of asynchronous events; what it does not say stays as on Lambda."""
+    age = options.async_max_age_s if settings.async_max_age_s is None else settings.async_max_age_s
+    return replace(options, async_retries=settings.async_retries, async_max_age_s=age)
 
 
 def remove_leftovers(folder: Path, now: float) -> None:

@@ -92,8 +92,10 @@ class Attached:
         events.accept(invocation.request_id, invocation.payload, {name: value for name, value in headers.items() if value})
 
     def config(self, function: str) -> EventInvokeConfig:
-        """Return how asynchronous events of *function* are treated."""
-        return self.configs.get(function) or EventInvokeConfig(retries=len(self._options.retry_delays_s))
+        """Return how asynchronous events of *function* are treated: as the Lambda API was told, or the options say."""
+        said = self._options
+        retries = len(said.retry_delays_s) if said.async_retries is None else said.async_retries
+        return self.configs.get(function) or EventInvokeConfig(retries=retries, max_age_s=said.async_max_age_s)
 
     def _events_of(self, function: str) -> AsyncEvents:
         if function in self._asynchronous:

@@ -61,6 +61,18 @@ async def test_the_configuration_limits_the_attempts(tmp_path: Path) -> None:
     assert "after 1 attempt:" in emulator.journal.notices[0]
 
 
+async def test_the_options_limit_the_attempts_and_the_age_where_the_api_was_told_nothing(tmp_path: Path) -> None:
+    async with emulated(fake_build(tmp_path), Options(retry_delays_s=(0.0, 0.0), async_retries=1)) as emulator:
+        await emulator.invoke({"do": "fail"}, headers=EVENT)
+        await emulator.journal.wait_for(lambda: emulator.journal.notices)
+    async with emulated(fake_build(tmp_path), Options(async_max_age_s=-1)) as old:
+        await old.invoke({"do": "fail"}, headers=EVENT)
+        await old.journal.wait_for(lambda: old.journal.notices)
+
+    assert "2 attempts" in emulator.journal.notices[0]
+    assert "older than" in old.journal.notices[0]
+
+
 async def test_a_record_of_the_failure_goes_to_its_destination(tmp_path: Path) -> None:
     failed = {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:123456789012:failures"}}
     async with emulated(fake_build(tmp_path), AT_ONCE) as emulator:
