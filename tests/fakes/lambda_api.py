@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -110,6 +111,8 @@ class FakeLambdaApi:
         """Note that the caller has gone: what was meant for it is dropped."""
         self.hung_up.set()
         request.close_connection = True
+        with suppress(OSError):
+            request.wfile.close()
         request.wfile = BytesIO()
 
     def _stream(self, request: BaseHTTPRequestHandler, pieces: Iterable[bytes]) -> None:

@@ -70,7 +70,9 @@ def test_a_command_whose_output_is_lost_ends_with_exit_code_1_and_no_traceback(t
 def test_ctrl_c_while_a_file_is_loaded_ends_quietly_with_130(tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text("import time\nprint('begun')\ntime.sleep(600)\n")
-    command = [sys.executable, "-m", "fnkit", "check", str(script)]
+    # whoever runs the tests may ignore the signal, and its children inherit that
+    heard = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+    command = [sys.executable, "-c", heard, sys.executable, "-m", "fnkit", "check", str(script)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stderr is not None
         begun = process.stderr.readline()
