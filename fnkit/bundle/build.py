@@ -69,7 +69,7 @@ def build(
     installer: Installer = _NoRequirements()
     if any(plan.requirements for plan in plans):
         installer = CachingInstaller(find_tool(), compiler, report, refresh=chosen.refresh)
-    return Build(manifest, write_bundles(plans, out, installer=installer, compiler=compiler))
+    return Build(manifest, write_bundles(plans, out, installer=installer, compiler=compiler), where.platform.name)
 
 
 def choose_python(version: str) -> str:

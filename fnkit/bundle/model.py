@@ -53,10 +53,14 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """All bundles of one graph and the placed *manifest* that each of them holds."""
+    """All bundles of one graph and the placed *manifest* that each of them holds.
+
+    *platform* is the name of the machine that they were made for; `""` where an older index does not say.
+    """
 
     manifest: Manifest
     bundles: tuple[Bundle, ...]
+    platform: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:

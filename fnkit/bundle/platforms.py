@@ -36,6 +36,11 @@ class Platform:
         """Lambda's word for its processor: "x86_64" or "arm64"."""
         return _host_architecture() if self.is_host else self.name.removeprefix("linux-")
 
+    @property
+    def is_foreign(self) -> bool:
+        """Tell whether its compiled code does not run on this machine's processor."""
+        return self.architecture != _host_architecture()
+
     def uv_name(self, python: str) -> str:
         """Return uv's name of it for *python* ("3.12")."""
         return f"{_WHEEL_NAMES[self.architecture]}-manylinux_2_{_glibc(python)}"

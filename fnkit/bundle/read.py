@@ -10,6 +10,7 @@ from zipfile import BadZipFile, ZipFile
 from fnkit.bundle.archive import hash_file
 from fnkit.bundle.model import Build, Bundle
 from fnkit.bundle.plan import BUNDLE_FORMAT
+from fnkit.bundle.platforms import NAMES
 from fnkit.bundle.write import GRAPH, INDEX, INDEX_FORMAT
 from fnkit.errors import BundleError
 from fnkit.manifest import Manifest, loads
@@ -42,7 +43,10 @@ def read_bundles(folder: Path) -> Build:
         raise BundleError(f"cannot be read: {error.strerror}", where=str(folder / GRAPH), hint=_AGAIN) from error
     found = index["functions"]
     assert isinstance(found, list)
-    return Build(manifest, tuple(_bundle(folder, manifest, item) for item in found))
+    platform = index.get("platform", "")
+    if platform not in ("", *NAMES):
+        raise BundleError(f"unknown platform {platform!r}", where=str(folder / INDEX), hint=_AGAIN)
+    return Build(manifest, tuple(_bundle(folder, manifest, item) for item in found), str(platform))
 
 
 def verify_bundle(bundle: Bundle) -> None:

@@ -130,7 +130,8 @@ def _write_index(plans: Sequence[BundlePlan], bundles: Sequence[Bundle], out: Pa
     for stale in _listed(out) - {bundle.path.name for bundle in bundles}:
         (out / stale).unlink(missing_ok=True)
     (out / GRAPH).write_bytes(graph)
-    (out / INDEX).write_text(json.dumps({"format": INDEX_FORMAT, "functions": functions}, indent=2) + "\n", encoding="utf-8")
+    index = {"format": INDEX_FORMAT, "platform": plans[0].target.platform.name, "functions": functions}
+    (out / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def _listed(out: Path) -> set[str]:

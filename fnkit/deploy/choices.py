@@ -52,7 +52,8 @@ def build_for_cloud(
     if is_build_folder(Path(target)):
         if options.placement:
             raise UsageError("what is built is placed already", where="--placement", hint="name the step file instead")
-        return build(target, out), read_settings(Path.cwd(), environ)
+        built, settings = build(target, out), read_settings(Path.cwd(), environ)
+        return built, replace(settings, platform=built.platform or settings.platform)
     loaded = load(target)
     platform = options.platform or _cloud_platform(loaded.settings)
     return build(loaded, out, options=replace(options, platform=platform, for_cloud=True), report=report), loaded.settings

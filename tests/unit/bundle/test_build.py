@@ -241,6 +241,29 @@ def test_on_linux_what_is_emulated_is_what_is_deployed(tmp_path: Path, monkeypat
     assert [bundle.sha256 for bundle in here.bundles] == [bundle.sha256 for bundle in there.bundles]
 
 
+def test_a_build_remembers_the_platform_that_it_is_for(loaded: Loaded, tmp_path: Path) -> None:
+    built = build(loaded, tmp_path / "out", options=Options(platform="linux-arm64"))
+    index = tmp_path / "out" / "bundles.json"
+    written = index.read_text()
+
+    again = read_bundles(tmp_path / "out")
+    index.write_text(written.replace("linux-arm64", "mars"))
+
+    assert (built.platform, again.platform) == ("linux-arm64", "linux-arm64")
+    with pytest.raises(BundleError, match="unknown platform 'mars'"):
+        read_bundles(tmp_path / "out")
+
+
+def test_an_index_without_a_platform_is_read(loaded: Loaded, tmp_path: Path) -> None:
+    build(loaded, tmp_path / "out")
+    index = tmp_path / "out" / "bundles.json"
+    document = json.loads(index.read_text())
+    del document["platform"]
+    index.write_text(json.dumps(document))
+
+    assert read_bundles(tmp_path / "out").platform == ""
+
+
 def test_a_changed_step_changes_only_its_own_bundle(loaded: Loaded, tmp_path: Path) -> None:
     before = build(loaded, tmp_path / "one")
     (loaded.root / "steps" / "shout.py").write_text("class Shout:\n    pass\n")
