@@ -4,7 +4,7 @@ Streams are pulled: whoever asks for the next chunk runs the generator up to its
 it. Nothing is produced ahead, and closing the stream closes the generator. A chunk is a small trip of its own.
 
 A stream that can reach `Complete` is handed to the client, who pulls it. One that only reaches collectors is run to its end, and the
-path goes on from there.
+path goes on from there; where the error handler of a chunk answers instead, that is the answer, and what was collected goes on unheard.
 """
 
 from __future__ import annotations
@@ -83,14 +83,26 @@ async def stream_on(trip: Trip, node: Node, event: Event, source: object) -> obj
     chunks = _chunks(trip.program, node, event, source, collected, failures)
     if node.streams:
         return await Stream.open(_told(trip, event, chunks, collected, failures), trip.cancel)
-    async for _ in chunks:
-        pass
+    answer = await _first_of(trip, chunks)
     if failures and not collected:
-        raise _broken(failures[0])
+        if answer is NOTHING:
+            raise _broken(failures[0])
+        trip.program.report(event, failures[0])
     released = [_collected(event, collector, bodies, failures) for collector, bodies in _reached(collected)]
-    for each in released[1:]:
+    for each in released if answer is not NOTHING else released[1:]:
         trip.spawn(each.node, each.event)
-    return released[0] if released else NOTHING
+    return released[0] if released and answer is NOTHING else answer
+
+
+async def _first_of(trip: Trip, chunks: AsyncGenerator[object, None]) -> object:
+    """Run a stream that is collected to its end; return what an error handler of a chunk answered first, or NOTHING."""
+    first: object = NOTHING
+    async for value in chunks:
+        if trip.whole:
+            await trip.arrive(value)
+        elif first is NOTHING:
+            first = value
+    return first
 
 
 def _broken(error: Exception) -> StreamingError:

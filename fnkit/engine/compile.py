@@ -243,12 +243,16 @@ def waits(built: Built) -> bool:
 
 
 def _foresee(node: Node) -> None:
-    """Work out what can be reached from *node*: the end without a merge, the end without a collector, and the collectors."""
+    """Work out what can be reached from *node*: the end without a merge, the end without a collector, and the collectors.
+
+    An error handler that leads to the end makes no stream for the client out of one that is collected.
+    """
     node.answers = _reaches(node, "merge")[0]
-    node.streams, node.collectors = _reaches(node, "collector")
+    node.streams = _reaches(node, "collector", by_errors=False)[0]
+    node.collectors = _reaches(node, "collector")[1]
 
 
-def _reaches(start: Node, barrier: str) -> tuple[bool, tuple[Node, ...]]:
+def _reaches(start: Node, barrier: str, *, by_errors: bool = True) -> tuple[bool, tuple[Node, ...]]:
     seen: set[Node] = set()
     barriers: list[Node] = []
     pending = [*start.targets] if start.power != barrier or barrier == "collector" else []
@@ -260,7 +264,7 @@ def _reaches(start: Node, barrier: str) -> tuple[bool, tuple[Node, ...]]:
         if node.power == barrier:
             barriers.append(node)
             continue
-        pending += [*node.targets, *([node.handler] if node.handler else [])]
+        pending += [*node.targets, *([node.handler] if node.handler and by_errors else [])]
     return COMPLETE in seen, tuple(barriers)
 
 

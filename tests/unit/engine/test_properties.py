@@ -255,6 +255,7 @@ class Interpreter:
                 _, after, targets = self.done(collector, gathered_body)
                 self.run([(target, deepcopy(after)) for target in targets], {})
             return None
+        arrivals += chunks  # what the error handler answered
         if not bodies:
             return None
         for collector, gathered_body in bodies[1:]:
@@ -296,7 +297,10 @@ class Graph:
         return found
 
     def reach(self, name: str) -> tuple[bool, list[str]]:
-        """Tell whether chunks of *name* can reach the client, and which collectors they can reach, nearest first."""
+        """Tell whether chunks of *name* can reach the client without an error, and which collectors they can reach, nearest first."""
+        return self._reach(name, [])[0], self._reach(name, [self.handler])[1]
+
+    def _reach(self, name: str, by_errors: list[str]) -> tuple[bool, list[str]]:
         seen: list[str] = []
         collectors: list[str] = []
         pending = list(self.targets[name])
@@ -310,7 +314,7 @@ class Graph:
             if self.kinds[each] == "collector":
                 collectors.append(each)
                 continue
-            pending += [*self.targets[each], self.handler]
+            pending += [*self.targets[each], *by_errors]
         return "Complete" in seen, collectors
 
     def steps(self) -> tuple[Step, ...]:

@@ -212,6 +212,35 @@ def test_a_collector_waits_for_the_stream(target: str, body: str, collected: obj
     assert answer(flow(*chain(target, "Collect")), body) == collected
 
 
+def guarded(target: str, **graph: Any) -> tuple[Step, ...]:
+    """A stream of words through a fuse, whose errors a handler takes, to a collector and on to the client."""
+    return (
+        Step("w", target=target),
+        Step("f", target="Fuse", args={"blow_on": "x"}, after=("w",), **graph),
+        Step("c", target="Collect", after=("f",)),
+        Step("last", target="Ident", after=("c", "h") if graph.get("shape") else ("c",), responder=True),
+        Step("h", target="RescueBody"),
+    )
+
+
+@pytest.mark.parametrize("target", ["Words", "AWords"])
+@pytest.mark.parametrize("where", [{"on_error": "h"}, {"on_error": "h", "shape": "before"}, {}])
+def test_a_handler_of_errors_makes_no_stream_of_what_is_collected(target: str, where: dict[str, str]) -> None:
+    of_graph: dict[str, Any] = {} if where else {"on_error": "h"}
+
+    assert answer(flow(*guarded(target, **where), **of_graph), "a b c") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("target", ["Words", "AWords"])
+@pytest.mark.parametrize("where", [{"on_error": "h"}, {"on_error": "h", "shape": "before"}, {}])
+def test_what_a_handler_answers_for_a_chunk_is_the_answer_of_a_collected_stream(target: str, where: dict[str, str]) -> None:
+    of_graph: dict[str, Any] = {} if where else {"on_error": "h"}
+    topology = flow(*guarded(target, **where), **of_graph)
+
+    assert answer(topology, "a x c") == {"rescued_body": "x"}
+    assert answer(topology, "a b") == ["a", "b"]
+
+
 def test_after_a_collector_streaming_is_allowed_again() -> None:
     steps = (
         Step("a", target="Words"),
