@@ -63,9 +63,10 @@ class Reader:
 
     def text(self, name: str, default: str = "") -> str:
         value = self.raw(name)
-        if value is None or isinstance(value, str):
-            return default if value is None else value
-        self.refuse(name, "a string", value)
+        if isinstance(value, str):
+            return value if value.isascii() else _without_surrogates(value)
+        if value is not None:
+            self.refuse(name, "a string", value)
         return default
 
     def integer(self, name: str) -> int | None:
@@ -150,6 +151,11 @@ class Reader:
         """Report the fields that nobody asked for: fnkit's own blocks have no unknown ones."""
         for name in sorted(self._fields.keys() - self._read):
             self._problems.append(f"{self.path(name)}: unknown field")
+
+
+def _without_surrogates(text: str) -> str:
+    """Return *text* as Go reads it: half a pair of surrogates is no character."""
+    return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
 
 
 def is_integer(value: object) -> TypeGuard[int]:

@@ -239,3 +239,11 @@ def test_what_concerns_the_pod_has_the_types_that_kserve_wants(field: str, value
 def test_numbers_that_json_does_not_have_are_refused() -> None:
     with pytest.raises(UsageError, match="JSON has no NaN"):
         read_graph_json('{"nodes": {}, "x": NaN}')
+
+
+def test_half_a_pair_of_surrogates_is_no_character() -> None:
+    spec = '{"nodes": {"root": {"routerType": "Sequence", "steps": [{"serviceUrl": "http://h/\\ud800", "condition": "\\udfff\u00e9"}]}}}'
+
+    (step,) = read_graph_json(spec).nodes["root"].steps
+
+    assert (step.service_url, step.condition) == ("http://h/\ufffd", "\ufffd\u00e9")
