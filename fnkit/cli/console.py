@@ -35,8 +35,8 @@ class Console:
     ) -> None:
         self.as_json = as_json
         self.verbosity = verbosity
-        self._out = out or sys.stdout
-        self._err = err or sys.stderr
+        self._out: IO[str] | None = out or sys.stdout
+        self._err: IO[str] | None = err or sys.stderr
 
     def result(self, text: str, **event: object) -> None:
         """Show what the user asked for: *text* for people on stdout, or *event* as a JSON line. Shown even when quiet."""
@@ -86,12 +86,14 @@ class Console:
     def paint(self, text: str, colour: str, stream: IO[str] | None = None) -> str:
         """Return *text* in *colour* where *stream* (default: stdout) shows colours."""
         stream = stream or self._out
-        if os.environ.get("NO_COLOR") or not stream.isatty():
+        if os.environ.get("NO_COLOR") or stream is None or not stream.isatty():
             return text
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
     @staticmethod
-    def _write(stream: IO[str], text: str) -> None:
+    def _write(stream: IO[str] | None, text: str) -> None:
+        if stream is None:  # Python's word for a standard stream that was closed before the start
+            return
         try:
             stream.write(_writable(text, stream) + "\n")
             stream.flush()

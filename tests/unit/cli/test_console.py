@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 
 from fnkit.cli import LazyGroup
 from fnkit.cli.console import Console, OutputLostError
+from fnkit.cli.options import common
 from fnkit.errors import FnkitError
 from tests.fakes.patience import PATIENCE_S
 
@@ -65,6 +67,49 @@ def test_a_command_whose_output_is_lost_ends_with_exit_code_1_and_no_traceback(t
     assert ended.stderr.splitlines()[0] == "error: the output cannot be written: No space left on device"
     assert "Traceback" not in ended.stderr
     assert ended.returncode == 1
+
+
+def test_nothing_is_said_where_the_output_was_closed_before_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    console = Console()
+
+    console.result("text")
+    console.table(("A",), (("b",),))
+    console.error(FnkitError("went wrong"))
+
+    assert console.paint("text", "red") == "text"
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "No space left on device\n  hint: make room on the disk; TMPDIR says where temporary files go",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/root/x"),
+            "/root/x: Permission denied\n  hint: allow it to this user, or name another place",
+        ),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file"),
+            "the working directory is gone\n  hint: change to a folder that is there",
+        ),
+        (OSError("odd"), "odd\n  hint: run it again with -vv to see where it happens"),
+    ],
+)
+def test_what_the_system_refuses_is_an_error_with_the_remedy_and_exit_code_1(error: OSError, shown: str) -> None:
+    @click.command()
+    @common
+    def refused(console: Console) -> None:
+        raise error
+
+    ended = CliRunner().invoke(refused)
+    traced = CliRunner().invoke(refused, ["-vv"])
+
+    assert (ended.exit_code, ended.output) == (1, f"error: {shown}\n")
+    assert traced.exception is error
 
 
 def test_ctrl_c_while_a_file_is_loaded_ends_quietly_with_130(tmp_path: Path) -> None:
