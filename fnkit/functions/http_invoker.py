@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from fnkit.errors import UsageError
 from fnkit.functions.failures import CallError, CallThrottled, CallTimeout
-from fnkit.functions.lambda_api import Pieces, Retryable
+from fnkit.functions.lambda_api import Pieces, Reading, Retryable
 from fnkit.lean import loads
 from fnkit.net.errors import ConnectError, ConnectionClosed, NetError, TimeoutReached
 
@@ -150,11 +150,8 @@ def _described(body: bytes) -> str:
 
 async def _pieces(reply: Reply, function: str) -> AsyncGenerator[bytes, None]:
     try:
-        async for data in reply.chunks():
-            yield data
-    except TimeoutReached as error:
-        raise CallTimeout(f"function '{function}' did not finish its answer in time") from error
-    except NetError as error:
-        raise CallError(f"the answer of function '{function}' broke off: {error}") from error
+        with Reading(function):
+            async for data in reply.chunks():
+                yield data
     finally:
         await reply.close()

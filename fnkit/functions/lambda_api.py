@@ -34,6 +34,24 @@ class Retryable(Exception):
         self.error = error
 
 
+class Reading:
+    """While the answer of *function* is read: what breaks or is late names it."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: str) -> None:
+        self._function = function
+
+    def __enter__(self) -> None:
+        """Nothing has to be done first."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, TimeoutReached):
+            raise CallTimeout(f"function '{self._function}' did not finish its answer in time") from error
+        if isinstance(error, NetError):
+            raise CallError(f"the answer of function '{self._function}' broke off: {error}") from error
+
+
 class Pieces:
     """The bytes of one answer, as they come. Closing this before its end closes the connection, and so ends what makes the answer."""
 
@@ -200,23 +218,20 @@ async def _streamed(reply: Reply, function: str) -> AsyncGenerator[bytes, None]:
     reader = MessageReader()
     complete = False
     try:
-        async for data in reply.chunks():
-            for message in reader.feed(data):
-                kind = message.headers.get(":event-type")
-                if message.headers.get(":message-type") in ("exception", "error"):
-                    raise CallError(f"function '{function}': {_message(message.payload)}")
-                if kind == "PayloadChunk":
-                    if message.payload:
-                        yield message.payload
-                elif kind == "InvokeComplete":
-                    complete = True
-                    report = _json(message.payload)
-                    if report.get("ErrorCode"):
-                        raise _function_error(function, str(report.get("ErrorDetails") or report["ErrorCode"]))
-    except TimeoutReached as error:
-        raise CallTimeout(f"function '{function}' did not finish its answer in time") from error
-    except NetError as error:
-        raise CallError(f"the answer of function '{function}' broke off: {error}") from error
+        with Reading(function):
+            async for data in reply.chunks():
+                for message in reader.feed(data):
+                    kind = message.headers.get(":event-type")
+                    if message.headers.get(":message-type") in ("exception", "error"):
+                        raise CallError(f"function '{function}': {_message(message.payload)}")
+                    if kind == "PayloadChunk":
+                        if message.payload:
+                            yield message.payload
+                    elif kind == "InvokeComplete":
+                        complete = True
+                        report = _json(message.payload)
+                        if report.get("ErrorCode"):
+                            raise _function_error(function, str(report.get("ErrorDetails") or report["ErrorCode"]))
     finally:
         await reply.close()
     if not complete:
@@ -225,13 +240,10 @@ async def _streamed(reply: Reply, function: str) -> AsyncGenerator[bytes, None]:
 
 async def _whole(reply: Reply, function: str) -> AsyncGenerator[bytes, None]:
     try:
-        if reply.header("x-amz-function-error"):
-            raise _function_error(function, await reply.read(_ANSWER_LIMIT))
-        async for data in reply.chunks():
-            yield data
-    except TimeoutReached as error:
-        raise CallTimeout(f"function '{function}' did not finish its answer in time") from error
-    except NetError as error:
-        raise CallError(f"the answer of function '{function}' broke off: {error}") from error
+        with Reading(function):
+            if reply.header("x-amz-function-error"):
+                raise _function_error(function, await reply.read(_ANSWER_LIMIT))
+            async for data in reply.chunks():
+                yield data
     finally:
         await reply.close()
