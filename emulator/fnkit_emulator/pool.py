@@ -31,6 +31,7 @@ class Pool:
 
     def __init__(self, deployed: Deployed, options: Options, launcher: Launcher, journal: Journal) -> None:
         self.deployed = deployed
+        self._unpacked = f'File "{deployed.root}/'
         self.environments: dict[str, Environment] = {}
         self._options, self._launcher, self._journal = options, launcher, journal
         self._free: dict[str, Environment] = {}
@@ -97,7 +98,8 @@ class Pool:
         self._scale_out()
 
     def wrote(self, line: str) -> None:
-        self._journal(LogLine(self.deployed.name, line))
+        """Tell a *line* of the log; in a traceback the user's files have their paths in the project."""
+        self._journal(LogLine(self.deployed.name, line.replace(self._unpacked, 'File "')))
 
     # ---- decisions
 

@@ -244,6 +244,15 @@ async def test_prints_and_errors_are_told_line_by_line_with_the_functions_name(t
     assert emulator.journal.lines == ["a line ä", "an error line"]
 
 
+async def test_the_users_files_have_their_paths_in_the_project_in_tracebacks(tmp_path: Path) -> None:
+    async with emulated(fake_build(tmp_path)) as emulator:
+        root = (await facts(emulator))["environ"]["LAMBDA_TASK_ROOT"]
+        await emulator.invoke({"do": "say", "text": f'File "{root}/steps.py", line 5, in do'})
+        await emulator.invoke({"do": "say", "text": f"{root}/steps.py"})
+
+    assert emulator.journal.lines[::2] == ['a line File "steps.py", line 5, in do', f"a line {root}/steps.py"]
+
+
 async def test_a_line_without_end_and_a_flood_are_told_in_pieces(tmp_path: Path) -> None:
     async with emulated(fake_build(tmp_path)) as emulator:
         await emulator.invoke({"do": "chatter", "size": 3_000_000})
