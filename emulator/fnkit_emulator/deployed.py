@@ -19,12 +19,12 @@ from typing import Protocol
 from fnkit.bundle.interpreter import find_interpreter
 from fnkit.errors import EmulatorError
 from fnkit.manifest import Function, Manifest
+from fnkit_emulator.account import ACCOUNT
 from fnkit_emulator.credentials import KEYS
 from fnkit_emulator.options import Options
 from fnkit_emulator.zygote import remove
 
 HANDLER = "fnkit.runtime.handler.handler"
-ACCOUNT = "123456789012"
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 _MACHINE = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 

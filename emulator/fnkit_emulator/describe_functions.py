@@ -5,7 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 
-from fnkit_emulator.deployed import ACCOUNT, HANDLER, Deployed
+from fnkit_emulator.account import ACCOUNT
+from fnkit_emulator.deployed import HANDLER, Deployed
 
 BUNDLES_PATH = "_fnkit/bundles/"
 

@@ -14,7 +14,7 @@ from typing import Any
 from fnkit.functions.queues.kafka_record import Record
 from fnkit.functions.queues.message import Received, encode_body
 from fnkit.functions.queues.spec import QueueSpec
-from fnkit_emulator.deployed import ACCOUNT
+from fnkit_emulator.account import ACCOUNT
 
 
 def sqs_batch(received: Sequence[Received], queue: str, region: str) -> bytes:
