@@ -10,6 +10,8 @@ import click
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
 from fnkit.project import check
+from fnkit.project.inference_graph_file import graph_targets
+from fnkit.project.loading import Checked
 
 
 @click.command("check")
@@ -18,12 +20,17 @@ from fnkit.project import check
 def command(console: Console, target: str) -> None:
     """Report every fault of TARGET's graph at once: each with its step, what is wrong and what to do.
 
-    TARGET is file.py[:name], a project folder, a graph.json or a graph's YAML. The file is imported and its steps are constructed, in
-    a process of their own.
+    TARGET is file.py[:name], a project folder, a graph.json or a graph's YAML, all of whose graphs are checked. A Python file is
+    imported and its steps are constructed, in a process of their own.
 
     Exit codes: 0 no problem (warnings may be shown), 2 problems were found, or TARGET cannot be loaded.
     """
-    checked = check(target)
+    if sum([_report(console, check(one)) for one in graph_targets(target)]):
+        sys.exit(2)
+
+
+def _report(console: Console, checked: Checked) -> int:
+    """Tell what was found in one graph; return the number of its problems."""
     for warning in checked.warnings:
         console.result(f"warning: {warning}", event="warning", **asdict(warning))
     for problem in checked.problems:
@@ -39,5 +46,4 @@ def command(console: Console, target: str) -> None:
         warnings=len(checked.warnings),
         functions=list(checked.functions),
     )
-    if count:
-        sys.exit(2)
+    return count

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from fnkit.errors import LoadError, ProblemsError, UsageError
+from fnkit.errors import FnkitError, LoadError, ProblemsError, UsageError
 from fnkit.inference_graph.decode import read_graph
 from fnkit.inference_graph.spec import API_VERSION, KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from fnkit.inference_graph.spec import InferenceGraph
+
+_SUFFIXES: Final = (".yaml", ".yml", ".json")
 
 
 class _Loader(yaml.SafeLoader):
@@ -94,6 +96,20 @@ def load_graphs(path: Path) -> tuple[InferenceGraph, ...]:
             hint=f"a document has `apiVersion: {API_VERSION}` and `kind: {KIND}`",
         )
     return graphs
+
+
+def graph_targets(target: str) -> tuple[str, ...]:
+    """Return `FILE:NAME` for each graph of a file with several InferenceGraphs; *target* itself if it is anything else."""
+    path = Path(target)
+    if path.suffix not in _SUFFIXES or not path.is_file():
+        return (target,)
+    try:
+        names = [graph.name for graph in load_graphs(path)]
+    except FnkitError:
+        return (target,)  # whoever loads it says what is wrong
+    if len(names) < 2 or not all(names) or len(set(names)) < len(names):
+        return (target,)
+    return tuple(f"{target}:{name}" for name in names)
 
 
 def load_graph(path: Path, name: str = "") -> InferenceGraph:

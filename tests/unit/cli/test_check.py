@@ -68,3 +68,36 @@ def test_what_is_wrong_with_a_queue_is_found_before_anything_is_built(monkeypatc
     assert "step 'jobs': credentials must be the name of an environment variable" in result.stdout
     assert "step 'jobs': batch_size must be a number of at least 1, not 0" in result.stdout
     assert "hunter2" not in result.output
+
+
+GRAPH = """
+apiVersion: serving.kserve.io/v1alpha1
+kind: InferenceGraph
+metadata: {name: NAME}
+spec: {nodes: {root: {routerType: Sequence, steps: [{serviceUrl: "http://h/", fnkit: {}}]}}}
+"""
+
+
+def test_all_graphs_of_a_file_are_checked(tmp_path: Path) -> None:
+    file = tmp_path / "graphs.yaml"
+    file.write_text("---".join(GRAPH.replace("NAME", name) for name in ("one", "Two", "three")))
+
+    result = _check(file)
+
+    assert result.exit_code == 2
+    assert [line for line in result.stdout.splitlines() if not line.startswith("problem:")] == [
+        "one: no problems",
+        "Two: 1 problem",
+        "three: no problems",
+    ]
+    assert _check(f"{file}:one").exit_code == 0
+
+
+def test_a_fault_of_form_in_one_graph_of_a_file_is_told_with_its_document(tmp_path: Path) -> None:
+    file = tmp_path / "graphs.yaml"
+    file.write_text(GRAPH.replace("NAME", "one") + "---" + GRAPH.replace("NAME", "two").replace("[{", "{").replace("}]", "}"))
+
+    result = _check(file)
+
+    assert result.exit_code == 2
+    assert "document 2: spec.nodes.root.steps: want a list" in result.output
