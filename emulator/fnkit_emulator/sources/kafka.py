@@ -6,13 +6,16 @@ on. Nothing is committed before it is done or dead, so a poller that is killed l
 
 A partition that takes long (a slow function, the pauses between attempts) is held back while the others go on; the group is asked for
 more all the while, so that it does not take this member for dead. What a rebalance takes away is left where it is: the next owner
-receives it again.
+receives it again. That may be this member; so a record that comes while its partition is at work is one of two things. It stands in or
+before the batch at work: then all of that comes again from the last commit on, and the batch is given up. Or it stands behind it, because
+the partition came back without being held: then it is left for later, for its commit would settle what is not done.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from fnkit.errors import FnkitError
@@ -41,7 +44,17 @@ class Reader(Protocol):
 
     def take_lost(self) -> Collection[int]: ...
 
+    def seek_back(self, record: Record) -> None: ...
+
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A batch of a partition that is being settled, and the offset of its last record."""
+
+    task: asyncio.Task[None]
+    last: int
 
 
 class KafkaSource:
@@ -63,7 +76,7 @@ class KafkaSource:
         self._spec, self._open, self._bury, self._complain, self._delay = spec, open_reader, bury, complain, delay
         self.tally = Tally()
         self._stopping = asyncio.Event()
-        self._working: dict[int, asyncio.Task[None]] = {}
+        self._working: dict[int, _Work] = {}
         self._delivery: Delivery[Record] = Delivery(
             call=call,
             encode=lambda records: kafka_batch(records, spec),
@@ -91,14 +104,16 @@ class KafkaSource:
     async def _deliver_all(self, reader: Reader, begin: Callable[[Sequence[Record]], asyncio.Task[None]]) -> None:
         """Receive until `stop`, and *begin* a batch for each partition that has records and nothing at work."""
         while not self._stopping.is_set():
-            records = await self._next(reader)
-            batches: dict[int, list[Record]] = {}
-            for record in records:
-                batches.setdefault(record.partition, []).append(record)
-            await self._give_up(batches.keys() & self._working.keys())
-            fresh = {partition: begin(batch) for partition, batch in batches.items()}
+            fresh: dict[int, _Work] = {}
+            for partition, batch in _by_partition(await self._next(reader)).items():
+                work = self._working.get(partition)
+                if work is not None and not work.task.done() and batch[0].offset > work.last:
+                    await asyncio.to_thread(reader.seek_back, batch[0])
+                    continue
+                await self._give_up({partition} & self._working.keys())
+                fresh[partition] = _Work(begin(batch), batch[-1].offset)
             if fresh:
-                await asyncio.wait(fresh.values(), timeout=HOLD_S)
+                await asyncio.wait([work.task for work in fresh.values()], timeout=HOLD_S)
             self._working |= fresh
             await self._hold(reader)
 
@@ -114,12 +129,12 @@ class KafkaSource:
 
     async def _hold(self, reader: Reader) -> None:
         """Receive no more of partitions that are at work, and again of those that no longer are."""
-        self._working = {partition: task for partition, task in self._working.items() if not task.done()}
+        self._working = {partition: work for partition, work in self._working.items() if not work.task.done()}
         await asyncio.to_thread(reader.hold, tuple(self._working))
 
     async def _give_up(self, partitions: Iterable[int]) -> None:
         """Leave batches of partitions that belong to others now."""
-        tasks = [self._working.pop(partition) for partition in list(partitions)]
+        tasks = [self._working.pop(partition).task for partition in list(partitions)]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -142,3 +157,14 @@ class KafkaSource:
         lost = frozenset(reader.take_lost())
         await self._give_up(lost & self._working.keys())
         return [*(record for record in before if record.partition not in lost), *more]
+
+
+def _by_partition(records: Sequence[Record]) -> dict[int, list[Record]]:
+    """Return *records* by partition. Where a rebalance has begun one anew, what it brought before comes again and is left out."""
+    batches: dict[int, list[Record]] = {}
+    for record in records:
+        batch = batches.setdefault(record.partition, [])
+        if batch and record.offset <= batch[-1].offset:
+            batch.clear()
+        batch.append(record)
+    return batches

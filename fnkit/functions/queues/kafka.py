@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as KafkaMessage
@@ -152,12 +153,14 @@ class KafkaReader:
         self._brokers = str(reaching["bootstrap.servers"])
         settings = {**reader_settings(spec, reaching, group), "client.id": client_id, "error_cb": self._troubles.append}
         self._consumer: Consumer = open_client(Consumer, settings, spec)
-        self._consumer.subscribe([spec.address], on_revoke=self._revoked, on_lost=self._revoked)
+        self._consumer.subscribe([spec.address], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     def receive(self, limit: int, wait_s: float) -> tuple[Record, ...]:
         """Return up to *limit* records, waiting up to *wait_s* for the first. What the broker complains of is kept for `troubles`."""
         records: list[Record] = []
-        for message in self._consumer.consume(limit, wait_s):
+        with self._translated():
+            messages = self._consumer.consume(limit, wait_s)
+        for message in messages:
             error = message.error()
             if error is None:
                 records.append(_record(message))
@@ -190,9 +193,15 @@ class KafkaReader:
     def hold(self, partitions: Collection[int]) -> None:
         """Receive nothing of *partitions* until it is called again without them."""
         wanted = set(partitions)
-        self._consumer.resume(self._places(self._held - wanted))
-        self._consumer.pause(self._places(wanted - self._held))
+        with self._translated():
+            self._consumer.resume(self._places(self._held - wanted))
+            self._consumer.pause(self._places(wanted - self._held))
         self._held = wanted
+
+    def seek_back(self, record: Record) -> None:
+        """Receive *record* and what follows it in its partition again."""
+        with self._translated():
+            self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset))
 
     def take_lost(self) -> frozenset[int]:
         """Return the partitions that were taken away since the last call."""
@@ -202,6 +211,19 @@ class KafkaReader:
     def close(self) -> None:
         """Leave the group at once, so that its other members take over without waiting for a timeout."""
         self._consumer.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            raise QueueError(
+                f"topic '{self._spec.address}' on {self._brokers} cannot be read: {reason_of(error)}",
+                where=f"queue '{self._spec.name}'",
+            ) from error
+
+    def _assigned(self, _consumer: object, partitions: Sequence[TopicPartition]) -> None:
+        self._held -= {partition.partition for partition in partitions}  # held or not before, they come without a pause
 
     def _revoked(self, _consumer: object, partitions: Sequence[TopicPartition]) -> None:
         gone = {partition.partition for partition in partitions}

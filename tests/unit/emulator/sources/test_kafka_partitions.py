@@ -24,12 +24,13 @@ class Topic:
         self.committed: dict[int, int] = {}
         self.held: frozenset[int] = frozenset()
         self.lost: frozenset[int] = frozenset()
+        self.leaking = False
 
     def receive(self, limit: int, wait_s: float) -> tuple[Record, ...]:
         found = tuple(
             record
             for record in self.records
-            if record.partition not in self.held and record.offset >= self.next.get(record.partition, 0)
+            if (record.partition not in self.held or self.leaking) and record.offset >= self.next.get(record.partition, 0)
         )
         for record in found:
             self.next[record.partition] = record.offset + 1
@@ -48,6 +49,9 @@ class Topic:
     def take_lost(self) -> Collection[int]:
         lost, self.lost = self.lost, frozenset()
         return lost
+
+    def seek_back(self, record: Record) -> None:
+        self.next[record.partition] = record.offset
 
     def rebalance(self) -> None:
         """Take everything away and give it back: what is not committed comes again."""
@@ -136,6 +140,53 @@ def test_a_partition_that_is_taken_away_at_work_is_left_to_its_next_owner() -> N
     assert done == ["slow"]
     assert before == {}
     assert committed == {0: 1}
+
+
+def test_records_that_come_although_their_partition_is_held_wait_for_those_at_work() -> None:
+    async def scenario() -> tuple[list[str], dict[int, int], dict[int, int]]:
+        topic, function = Topic(record_of("slow", partition=0)), Function()
+        source = source_of(topic, function)
+        running = asyncio.create_task(source.run())
+        await until(lambda: topic.held == {0})
+        topic.records += (record_of("next", partition=0, offset=1), record_of("other", partition=1))
+        topic.leaking = True
+        await until(lambda: "other" in function.done)
+        before = dict(topic.committed)
+        topic.leaking = False
+        function.go.set()
+        await until(lambda: topic.committed == {0: 2, 1: 1})
+        source.stop()
+        await running
+        return function.done, before, topic.committed
+
+    done, before, committed = asyncio.run(scenario())
+
+    assert done == ["other", "slow", "next"]
+    assert before == {1: 1}
+    assert committed == {0: 2, 1: 1}
+
+
+def test_what_a_rebalance_brings_again_replaces_what_came_with_it() -> None:
+    class Rejoined(Topic):
+        """Brings records, and after them what their partition begins with when it has come back."""
+
+        def receive(self, limit: int, wait_s: float) -> tuple[Record, ...]:
+            if self.records:
+                found, self.records = self.records, ()
+                return found
+            return ()
+
+    async def scenario() -> list[str]:
+        again = [record_of(body, partition=0, offset=offset) for offset, body in ((2, "c"), (3, "d"), (0, "a"), (1, "b"))]
+        topic, function = Rejoined(*again), Function()
+        source = source_of(topic, function)
+        running = asyncio.create_task(source.run())
+        await until(lambda: topic.committed == {0: 2})
+        source.stop()
+        await running
+        return function.done
+
+    assert asyncio.run(scenario()) == ["a", "b"]
 
 
 def test_the_end_does_not_wait_for_the_pause_before_the_next_attempt() -> None:

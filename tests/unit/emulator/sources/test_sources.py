@@ -170,6 +170,9 @@ class Topic:
     def hold(self, partitions: Collection[int]) -> None:
         """Nothing is held: what has been received comes once."""
 
+    def seek_back(self, record: Record) -> None:
+        raise AssertionError("nothing comes of a partition that is at work")
+
     def take_lost(self) -> Collection[int]:
         return ()
 

@@ -52,6 +52,16 @@ def aws(cloud: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return cloud
 
 
+def read_some(reader: KafkaReader, count: int) -> list[Record]:
+    """Receive exactly *count* records."""
+    records: list[Record] = []
+    for _ in range(200):
+        records.extend(reader.receive(count - len(records), 0.3))
+        if len(records) == count:
+            break
+    return records
+
+
 def read_all(reader: KafkaReader, count: int) -> list[Record]:
     records: list[Record] = []
     for _ in range(100):
@@ -109,6 +119,27 @@ def test_kafka_delivers_again_what_was_not_committed(brokers: str) -> None:
     assert [record.value for record in rest] == [b"b", b"c"]
     second.close()
     sender.close()
+
+
+def test_a_partition_that_was_held_before_it_came_can_be_held_and_read_again_from_a_record_on(brokers: str) -> None:
+    spec = spec_of(path="held", kafka_brokers=brokers)
+    sender, reader = open_sender(spec, {}), KafkaReader(spec, group="held")
+    sender.send([Message(str(number).encode(), "k") for number in range(4)])
+    partitions = range(4)
+
+    reader.hold(partitions)  # none of them is ours yet
+    first = read_some(reader, 2)
+    reader.hold(partitions)
+    sender.send([Message(b"4", "k")])
+    held = reader.receive(10, 1.0)
+    reader.seek_back(first[1])
+    reader.hold(())
+    after = read_some(reader, 4)
+    reader.close()
+
+    assert [record.value for record in first] == [b"0", b"1"]
+    assert held == ()
+    assert [record.value for record in after] == [b"1", b"2", b"3", b"4"]
 
 
 def test_a_kafka_broker_that_is_down_is_an_error_that_names_it() -> None:
