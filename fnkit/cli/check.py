@@ -10,8 +10,7 @@ import click
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
 from fnkit.project import check
-from fnkit.project.inference_graph_file import graph_targets
-from fnkit.project.loading import Checked
+from fnkit.project.loading import Checked, targets_of
 
 
 @click.command("check")
@@ -25,7 +24,7 @@ def command(console: Console, target: str) -> None:
 
     Exit codes: 0 no problem (warnings may be shown), 2 problems were found, or TARGET cannot be loaded.
     """
-    if sum([_report(console, check(one)) for one in graph_targets(target)]):
+    if sum([_report(console, check(one)) for one in targets_of(target)]):
         sys.exit(2)
 
 

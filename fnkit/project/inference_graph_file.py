@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fnkit.inference_graph.spec import InferenceGraph
-
-_SUFFIXES: Final = (".yaml", ".yml", ".json")
 
 
 class _Loader(yaml.SafeLoader):
@@ -100,14 +98,11 @@ def load_graphs(path: Path) -> tuple[InferenceGraph, ...]:
 
 def graph_targets(target: str) -> tuple[str, ...]:
     """Return `FILE:NAME` for each graph of a file with several InferenceGraphs; *target* itself if it is anything else."""
-    path = Path(target)
-    if path.suffix not in _SUFFIXES or not path.is_file():
-        return (target,)
     try:
-        names = [graph.name for graph in load_graphs(path)]
+        names = [graph.name for graph in load_graphs(Path(target))]
     except FnkitError:
         return (target,)  # whoever loads it says what is wrong
-    if len(names) < 2 or not all(names) or len(set(names)) < len(names):
+    if len(names) < 2 or len(set(names)) < len(names) or not all(name.replace("-", "_").isidentifier() for name in names):
         return (target,)
     return tuple(f"{target}:{name}" for name in names)
 

@@ -23,6 +23,7 @@ from fnkit.project.processes import own_environment, own_python
 from fnkit.project.settings import read_settings
 
 load_document = later("fnkit.project.documents", "load_document")
+graph_targets = later("fnkit.project.inference_graph_file", "graph_targets")
 TIMEOUT_S = 300.0
 _GUESSES = ("graph.py", "serve.py", "app.py", "function.py", "main.py", "graph.yaml", "graph.yml")
 _DOCUMENTS = (".yaml", ".yml", ".json")
@@ -63,6 +64,12 @@ def check(target: str, *, timeout_s: float = TIMEOUT_S) -> Checked:
     steps = getattr(loaded.manifest.spec, "steps", ())
     names = tuple(function.name for function in loaded.manifest.functions)
     return Checked(loaded.manifest.name, problems, warnings, len(steps), names)
+
+
+def targets_of(target: str) -> tuple[str, ...]:
+    """Return a target for each graph of *target*: several only for a file of InferenceGraphs."""
+    found: tuple[str, ...] = graph_targets(target) if Path(target).suffix in _DOCUMENTS else (target,)
+    return found
 
 
 Outcome = tuple[Loaded | None, tuple[Problem, ...], tuple[Problem, ...]]
