@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 
 from fnkit.engine.event import Event
 from fnkit.engine.paths import read_path, write_path
+from fnkit.engine.payload import JSON, media_type
 from fnkit.errors import MLRunInvalidArgumentError
 from fnkit.net import aio
 from fnkit.net.client import Client
@@ -25,8 +27,13 @@ _LONGEST_WAIT_S = 120.0
 _SHOWN = 2_000  # characters of a refused answer that its error shows
 
 
-class BadStatus(RuntimeError):
-    """A service answered with a status of 500 or more: worth another attempt."""
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a service answered."""
+
+    status: int
+    content_type: str
+    body: bytes
 
 
 class Caller:
@@ -48,18 +55,24 @@ class Caller:
         self._client: Client | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def call(self, request: Request) -> tuple[int, bytes]:
-        """Return status and body of the answer; raise what the last attempt raised."""
+    async def call(self, request: Request) -> Received:
+        """Return the answer. Raises what the last attempt raised: RuntimeError for a status of 500 or more."""
         client = self._client_of_loop()
         async with self._turns:
             for attempt in range(self._attempts):
+                last = attempt + 1 == self._attempts
                 try:
-                    return await self._attempt(client, request)
+                    received = await self._attempt(client, request)
                 except InvalidRequest:
                     raise
-                except (NetError, BadStatus):
-                    if attempt + 1 == self._attempts:
+                except NetError:
+                    if last:
                         raise
+                else:
+                    if received.status < 500:
+                        return received
+                    if last:
+                        raise RuntimeError(f"bad http response {received.status}: {_shown(received.body)}")
                 await asyncio.sleep(min(self._backoff_s * 2**attempt, _LONGEST_WAIT_S))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -69,14 +82,11 @@ class Caller:
         if client is not None and self._loop is asyncio.get_running_loop():
             await client.close()
 
-    async def _attempt(self, client: Client, request: Request) -> tuple[int, bytes]:
+    async def _attempt(self, client: Client, request: Request) -> Received:
         reply = await client.request(
             request.method, request.url, headers=request.headers.items(), body=request.body, timeout_s=self._timeout_s
         )
-        body = await reply.read()
-        if reply.status >= 500:
-            raise BadStatus(f"bad http response {reply.status}: {_shown(body)}")
-        return reply.status, body
+        return Received(reply.status, reply.header("content-type"), await reply.read())
 
     def _client_of_loop(self) -> Client:
         """A client belongs to one event loop; a flow that is run on another one gets another client."""
@@ -91,12 +101,13 @@ class RemoteStep:
     """Call a service with the body and go on with its answer.
 
     *url*: an address, or the name of a function of the project. *subpath* is appended; `"$path"` there stands for the event's path.
-    *method*: default the event's, or POST; a GET has no body. Bodies other than text and bytes are sent as JSON. *headers* are sent
-    along, as are `MLRUN-EVENT-ID`, `Idempotency-Key` (the same at each attempt), the event's trace and, unless it is `/`,
-    `MLRUN-EVENT-PATH`. *url_expression* (which sees `event`, `endpoint` and `context`), *body_expression* and *headers_expression* are
-    expressions over the body, called `event`, as `"event['city']"`. *return_json*: the answer is JSON, otherwise bytes. *max_in_flight*
-    (8) calls run at a time; *retries* and *backoff_factor* tell how often and after which pauses (`backoff_factor * 2**n` seconds) a
-    failed call is repeated; *timeout* limits one attempt, in seconds.
+    *method*: default the event's, or POST; a GET has no body. Bodies other than text and bytes are sent as JSON, as is what a
+    *body_expression* makes of them. *headers* are sent along, as are `MLRUN-EVENT-ID`, `Idempotency-Key` (the same at each attempt), the
+    event's trace and, unless it is `/`, `MLRUN-EVENT-PATH`. *url_expression* (which sees `event`, `endpoint` and `context`),
+    *body_expression* and *headers_expression* are expressions over the body, called `event`, as `"event['city']"`. *return_json*: the
+    answer is JSON, otherwise it is bytes unless its content type says JSON. *max_in_flight* (8) calls run at a time; *retries* and
+    *backoff_factor* tell how often and after which pauses (`backoff_factor * 2**n` seconds) a failed call is repeated; *timeout* limits
+    one attempt, in seconds.
 
     Errors: RuntimeError for a status of 500 and more after all attempts, ValueError for any other status that is not 2xx.
     """
@@ -149,12 +160,14 @@ class RemoteStep:
 
     async def _ask(self, event: Event, content: object) -> object:
         """Return what the service answers about *content*, for *event*."""
-        status, body = await self._caller.call(self._plan.request(event, content))
-        if not 200 <= status < 300:
+        received = await self._caller.call(self._plan.request(event, content))
+        if not 200 <= received.status < 300:
             raise ValueError(
-                f"For event {event}, RemoteStep {self._name} got an unexpected response status {status}: {body[:_SHOWN]!r}"
+                f"For event {event}, RemoteStep {self._name} got an unexpected response status {received.status}: "
+                f"{received.body[:_SHOWN]!r}"
             )
-        return json.loads(body) if self._return_json else body
+        is_json = self._return_json or media_type(received.content_type) == JSON
+        return json.loads(received.body) if is_json else received.body
 
     async def close(self) -> None:
         """Close the connections."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EVENT_ID, EVENT_PATH = "MLRUN-EVENT-ID", "MLRUN-EVENT-PATH"
 EVENT_PATH_WORD = "$path"
 IDEMPOTENCY_KEY = "Idempotency-Key"
+_JSON = "application/json"
 _TRACES = ("traceparent", "tracestate", "x-amzn-trace-id")
 
 
@@ -68,17 +69,15 @@ class RequestPlan:
         return Request(method, self._address(event, body), headers, content)
 
     def _content(self, body: object, headers: dict[str, str]) -> bytes:
+        """Return the bytes to send, and say in *headers* what they are, unless they say it already."""
         if self.body_expression:
-            body = self._functions["body"](body)
-        if body is None:
-            return b""
-        if isinstance(body, bytes):
-            return body
-        if isinstance(body, str):
-            return body.encode()
-        if not any(name.lower() == "content-type" for name in headers):
-            headers["Content-Type"] = "application/json"
-        return json.dumps(body).encode()
+            made = self._functions["body"](body)
+            kind, content = _written(made) if isinstance(body, str | bytes) else (_JSON, json.dumps(made).encode())
+        else:
+            kind, content = _written(body)
+        if kind and not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = kind
+        return content
 
     def _address(self, event: Event, body: object) -> str:
         endpoint = self._endpoint()
@@ -93,6 +92,17 @@ class RequestPlan:
         if not self.url or "://" in self.url or self.context is None:
             return self.url
         return self.context.get_remote_endpoint(self.url)
+
+
+def _written(body: object) -> tuple[str, bytes]:
+    """Return the media type and the bytes of *body*: text and bytes as they are, anything else as JSON; None is nothing."""
+    if body is None:
+        return "", b""
+    if isinstance(body, bytes):
+        return "application/octet-stream", body
+    if isinstance(body, str):
+        return "text/plain; charset=utf-8", body.encode()
+    return _JSON, json.dumps(body).encode()
 
 
 def _add_context(headers: dict[str, str], event: Event, *, acts: bool) -> None:

@@ -43,12 +43,15 @@ def web(answer: Callable[[Asked], tuple[int, object]]) -> Iterator[Web]:
             asked = Asked(self.command, self.path, headers, self.rfile.read(length))
             site.asked.append(asked)
             status, body = answer(asked)
+            kind = "" if isinstance(body, bytes | str) else "application/json"
             content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
             with suppress(ConnectionError):  # the client may have given up
-                self.send_answer(status, content)
+                self.send_answer(status, kind, content)
 
-        def send_answer(self, status: int, content: bytes) -> None:
+        def send_answer(self, status: int, kind: str, content: bytes) -> None:
             self.send_response(status)
+            if kind:
+                self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

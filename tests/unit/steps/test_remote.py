@@ -117,6 +117,32 @@ def test_answers_may_stay_bytes() -> None:
         assert call(site, return_json=False) == b"\xff\x00"
 
 
+def test_an_answer_that_says_it_is_json_is_read_as_json() -> None:
+    with web(lambda _: (200, {"a": 1})) as site:
+        assert call(site, return_json=False) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "expression", "sent"),
+    [
+        ("text", "", ("text/plain; charset=utf-8", b"text")),
+        (b"\xff", "", ("application/octet-stream", b"\xff")),
+        ([1], "", ("application/json", b"[1]")),
+        ({"t": "text"}, "event['t']", ("application/json", b'"text"')),
+        ({"t": None}, "event['t']", ("application/json", b"null")),
+        ("text", "event + '!'", ("text/plain; charset=utf-8", b"text!")),
+    ],
+)
+def test_a_body_is_sent_with_what_it_is(body: object, expression: str, sent: tuple[str, bytes]) -> None:
+    with web(lambda _: (200, "{}")) as site:
+        call(site, body, body_expression=expression)
+        call(site, body, body_expression=expression, headers={"content-type": "own/type"})
+
+    plain, own = site.asked
+    assert (plain.headers["content-type"], plain.body) == sent
+    assert own.headers["content-type"] == "own/type"
+
+
 def test_failures_are_repeated_and_then_forgotten() -> None:
     statuses = [503, 500, 200]
     with web(lambda _: (statuses.pop(0), "{}")) as site:
@@ -126,9 +152,10 @@ def test_failures_are_repeated_and_then_forgotten() -> None:
 
 
 def test_a_status_of_500_is_an_error_after_the_last_attempt() -> None:
-    with web(lambda _: (500, "broken")) as site, pytest.raises(RuntimeError, match=r"^bad http response 500: broken$"):
+    with web(lambda _: (500, "broken")) as site, pytest.raises(RuntimeError, match=r"^bad http response 500: broken$") as caught:
         call(site, retries=1, backoff_factor=0)
 
+    assert type(caught.value) is RuntimeError
     assert len(site.asked) == 2
 
 
