@@ -13,6 +13,7 @@ from fnkit.bundle import MAX_DIRECT_UPLOAD, MAX_UNZIPPED, Build, Bundle
 from fnkit.deploy.asynchronous import NOTHING_SAID, AsyncWishes, want_asynchronous, want_queues
 from fnkit.deploy.asynchronous import find_grants as find_async_grants
 from fnkit.deploy.asynchronous import find_problems as find_async_problems
+from fnkit.deploy.callees import find_callees, in_order
 from fnkit.deploy.naming import bucket_name, function_prefix, role_name, tags
 from fnkit.deploy.policies import role_policy
 from fnkit.deploy.queue_names import Names
@@ -72,8 +73,7 @@ def want(build: Build, account: Account, wishes: Wishes) -> Wanted:
     if problems:
         raise ProblemsError(f"the deployment of {manifest.name}", problems)
     sources = want_sources(manifest, names, wishes.secrets)
-    entry_last = sorted(build.bundles, key=lambda bundle: bundle.function.kind == "entry")
-    functions = tuple(_function(manifest, bundle, prefix, wishes, sources) for bundle in entry_last)
+    functions = _functions(build, prefix, wishes, sources)
     grants = (*sources.statements, *_objects(account, wishes), *find_async_grants(wishes.asynchronous, names))
     through_bucket = any(function.code.key for function in functions)
     return Wanted(
@@ -113,9 +113,21 @@ def _objects(account: Account, wishes: Wishes) -> Iterator[Mapping[str, object]]
         }
 
 
-def _function(manifest: Manifest, bundle: Bundle, prefix: str, wishes: Wishes, sources: Sources) -> WantedFunction:
+def _functions(build: Build, prefix: str, wishes: Wishes, sources: Sources) -> tuple[WantedFunction, ...]:
+    """Return each function after those that it calls, and whose versions it is told; the entry function last."""
+    callees = find_callees(build.manifest)
+    bundles = {bundle.function.name: bundle for bundle in build.bundles}
+    wanted: list[WantedFunction] = []
+    for function in in_order((bundle.function for bundle in build.bundles), callees):
+        pins = tuple(sorted(callees[function.name].intersection(one.function for one in wanted)))
+        wanted.append(_function(build.manifest, bundles[function.name], prefix, wishes, sources, pins))
+    return tuple(wanted)
+
+
+def _function(
+    manifest: Manifest, bundle: Bundle, prefix: str, wishes: Wishes, sources: Sources, pins: tuple[str, ...]
+) -> WantedFunction:
     function = bundle.function
-    others = tuple(sorted(other.name for other in manifest.functions if other.name != function.name))
     environment = {**function.environment, **sources.secrets, "FNKIT_FUNCTION_PREFIX": prefix}
     if wishes.bucket:
         environment["FNKIT_OBJECT_BUCKET"] = wishes.bucket  # for events that are too large to be sent from function to function
@@ -141,7 +153,6 @@ def _function(manifest: Manifest, bundle: Bundle, prefix: str, wishes: Wishes, s
     name = prefix + function.name
     key = f"{name}/{bundle.sha256}.zip" if bundle.size > MAX_DIRECT_UPLOAD else ""
     code = Code(bundle.path, base64.b64encode(bytes.fromhex(bundle.sha256)).decode(), bundle.size, key)
-    pins = others if function.kind == "entry" else ()
     return WantedFunction(function.name, name, code, configuration, pins, function.max_environments)
 
 

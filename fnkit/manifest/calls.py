@@ -62,7 +62,7 @@ def find_call_warnings(manifest: Manifest) -> tuple[Problem, ...]:
     if not isinstance(spec, Flow | Router):
         return ()
     steps = spec.steps if isinstance(spec, Flow) else (spec.step,)
-    drivers = _drivers(spec) if isinstance(spec, Flow) else {}
+    drivers = drivers_of(spec) if isinstance(spec, Flow) else {}
     functions = {function.name: function for function in manifest.functions}
     entry = next((function for function in manifest.functions if function.kind == "entry"), None)
     if entry is None:
@@ -107,7 +107,7 @@ def _s(function: Function) -> str:
     return f"{function.timeout_s:g} s"
 
 
-def _drivers(flow: Flow) -> Mapping[str, str]:
+def drivers_of(flow: Flow) -> Mapping[str, str]:
     """Return for each step the function that calls it: `""` for the entry function, else the one that a queue wakes."""
     behind, steps = followers_of(flow), {step.name: step for step in flow.steps}
     drivers: dict[str, str] = {}
