@@ -143,7 +143,7 @@ def test_what_cannot_be_deployed_is_told(function: ServingFunction, monkeypatch:
     with pytest.raises(UsageError, match="unknown target 'azure'"):
         function.deploy(target="azure")
     monkeypatch.setenv("FNKIT_TARGET", "gcp")
-    with pytest.raises(UsageError, match="FNKIT_target"):
+    with pytest.raises(UsageError, match="FNKIT_TARGET"):
         function.deploy()
     with pytest.raises(MLRunInvalidArgumentError, match="nothing to deploy"):
         fnkit.new_function("empty").deploy()
