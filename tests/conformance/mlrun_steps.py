@@ -8,6 +8,7 @@ from typing import Any
 
 from fnkit.errors import MLRunNotFoundError
 from fnkit.steps import Choice
+from tests.fakes.engine import Fuse, Rescue  # noqa: F401  # the cases name them as steps of this module
 
 
 class Trail:
@@ -49,31 +50,6 @@ class HalfWay:
         for number in range(self.ok_items):
             yield f"{body}-{number}"
         raise LookupError("stopped half way")
-
-
-class Fuse:
-    """Raise for one given body."""
-
-    def __init__(self, blow_on: Any) -> None:
-        self.blow_on = blow_on
-
-    def do(self, body: Any) -> Any:
-        if body == self.blow_on:
-            raise OSError(f"fuse blown on {body}")
-        return body
-
-
-class Rescue:
-    """Handle an error with the whole event."""
-
-    def do(self, event: Any) -> Any:
-        event.body = {
-            "rescued": str(event.error),
-            "kind": type(event.error).__name__,
-            "from": event.origin_state,
-            "was": event.body,
-        }
-        return event
 
 
 class Draft:

@@ -13,6 +13,7 @@ from fnkit.inference_graph import gjson
 from fnkit.inference_graph.gjson.keyed import WORTHWHILE, pattern_of, value_of
 from fnkit.inference_graph.gjson.modifiers import TRANSFORMS, dig
 from fnkit.inference_graph.gjson.scan import CONTAINER, container_end
+from tests.fakes.mutations import mutated
 
 LETTERS = b'[](){},:"0123.eE+- \n\\antrufls'
 ELEMENTS = (
@@ -33,27 +34,13 @@ def _text(members: list[tuple[str, object]]) -> bytes:
     return b"{" + b", ".join(json.dumps(key).encode() + b": " + json.dumps(value).encode() for key, value in members) + b"}"
 
 
-def _mutated(chance: random.Random) -> bytes:
-    text = bytearray(chance.choice(ELEMENTS))
-    for _ in range(chance.randint(0, 3)):
-        at = chance.randrange(len(text))
-        match chance.randint(0, 2):
-            case 0:
-                text[at] = chance.choice(LETTERS)
-            case 1:
-                text.insert(at, chance.choice(LETTERS))
-            case _ if len(text) > 1:
-                del text[at]
-    return bytes(text)
-
-
 def test_what_the_pattern_matches_the_walk_reads_in_the_same_way() -> None:
     chance = random.Random(11)
     pattern = pattern_of(b"a")
     assert pattern is not None
     matched = 0
 
-    for text in (_mutated(chance) + b',{"a":0}]' for _ in range(20_000)):
+    for text in (mutated(ELEMENTS, chance, LETTERS) + b',{"a":0}]' for _ in range(20_000)):
         found = pattern.match(text)
         if found is None:
             continue

@@ -10,6 +10,7 @@ import pytest
 from fnkit.inference_graph import go_json
 from fnkit.inference_graph.gjson import valid
 from fnkit.inference_graph.gjson.validity import LARGE, valid_within
+from tests.fakes.mutations import mutated
 
 SEEDS = (
     b'{"a":[1,2,[3,{"b":null}],"x\\n"],"c":{"d":1.5e3,"e":[true,{}]},"f":[]}',
@@ -22,24 +23,10 @@ SEEDS = (
 LETTERS = b'[]{},:"0123.eE+- \n\\antrufls'
 
 
-def mutated(chance: random.Random) -> bytes:
-    text = bytearray(chance.choice(SEEDS))
-    for _ in range(chance.randint(0, 3)):
-        at = chance.randrange(len(text))
-        match chance.randint(0, 2):
-            case 0:
-                text[at] = chance.choice(LETTERS)
-            case 1:
-                text.insert(at, chance.choice(LETTERS))
-            case _ if len(text) > 1:
-                del text[at]
-    return bytes(text)
-
-
 def test_both_ways_agree_on_sound_and_on_broken_texts() -> None:
     chance = random.Random(7)
 
-    texts = [mutated(chance) for _ in range(5_000)]
+    texts = [mutated(SEEDS, chance, LETTERS) for _ in range(5_000)]
 
     assert [text for text in texts if valid_within(text, 100) != valid(text)] == []
     assert 500 < sum(map(valid, texts)) < 4_500
