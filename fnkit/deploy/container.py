@@ -228,7 +228,7 @@ def find_problems(manifest: Manifest, woken: Callable[[QueueSpec], str] = _nothi
 
 
 def service_urls(containers: tuple[Container, ...], pattern: str) -> dict[str, str]:
-    """Return the variables by which the entry function finds the others; *pattern* is a URL with {service} in it."""
+    """Return the variables by which functions find those that they call; *pattern* is a URL with {service} in it."""
     urls = {
         found.function.name: pattern.replace("{service}", found.name) for found in containers if found.function.kind != "entry"
     }
@@ -236,9 +236,9 @@ def service_urls(containers: tuple[Container, ...], pattern: str) -> dict[str, s
 
 
 def environment(container: Container, urls: Mapping[str, str]) -> dict[str, str]:
-    """Return all variables of one container, sorted; *urls* go to the entry function."""
+    """Return all variables of one container, sorted; *urls* go to those that may call others: what clients call, and what queues wake."""
     given = dict(container.function.environment)
-    if container.function.kind == "entry":
+    if container.function.kind in ("entry", "child"):
         given |= urls
     return dict(sorted(given.items()))
 

@@ -238,6 +238,16 @@ def test_a_kafka_topic_wakes_its_function_by_a_source(tmp_path: Path) -> None:
     assert exported.commands[-1].endswith(f"-f {tmp_path}/out/sources.yaml")
 
 
+def test_a_function_that_a_topic_wakes_is_told_where_those_are_that_it_calls(tmp_path: Path) -> None:
+    steps = (*behind("kafka://a:9092/out"), Step("echo", target="steps:Echo", after=("shout",), function="far"))
+
+    export(knative.EXPORTER, tmp_path, *steps, namespace="models")
+
+    (served,) = documents(tmp_path)["graph-child"]["spec"]["template"]["spec"]["containers"]
+    variables = {one["name"]: one["value"] for one in served["env"]}
+    assert json.loads(variables["FNKIT_SERVICE_URLS"])["far"] == "http://graph-far.models.svc.cluster.local"
+
+
 def test_a_queue_that_somebody_else_reads_may_be_written_to(tmp_path: Path) -> None:
     steps = (
         Step("echo", target="steps:Echo"),
