@@ -92,6 +92,21 @@ class Host:
         assert self.running.process.wait(60) == 0
         self.running.close()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let none of its processes do anything while the block runs."""
+        assert self.running is not None
+        stopped = self.running.pids
+        for pid in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     def environments(self) -> list[int]:
         """Return the processes that run the functions, or are ready to.
 
