@@ -20,6 +20,8 @@ COMMANDS = {
     "condition": ("fnkit.cli.condition", "Try a GJSON condition on a JSON body."),
 }
 
+_AS_JSON = "fnkit.as_json"
+
 
 class LazyGroup(click.Group):
     """A click group that imports a command's module only when that command is asked for."""
@@ -34,15 +36,37 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_AS_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            near = import_module("fnkit.manifest.spelling").closest(args[0], COMMANDS)
+            if near:
+                ctx.fail(f"No such command '{args[0]}'. Did you mean '{near}'?")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:  # while a command's module is imported; inside a command `common` does the same
             sys.exit(130)
+        except click.UsageError as error:
+            if ctx.meta[_AS_JSON]:
+                _tell_machines(error)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _tell_machines(error: click.UsageError) -> None:
+    """Write the JSON line of wrong use; click tells people."""
+    where = error.ctx.command_path if error.ctx else "fnkit"
+    console = import_module("fnkit.cli.console").Console(as_json=True)
+    console.event(event="error", type="UsageError", message=error.format_message(), where=where, hint=f"see: {where} --help")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
