@@ -23,9 +23,9 @@ def media_type(content_type: str) -> str:
 def decode_body(body: object, content_type: str, default_content_type: str = "") -> object:
     """Return *body* as steps see it: JSON text becomes its value where the content type says JSON, or says nothing.
 
-    UnreadableBodyError (400) where the content type promises JSON and the body is not.
+    UnreadableBodyError (400) where the content type promises JSON and the body is not; no bytes at all are no body, not a wrong one.
     """
-    if not isinstance(body, (str, bytes)) or not body:
+    if not isinstance(body, (str, bytes)) or (not body and isinstance(body, bytes)):
         return body
     kind = media_type(content_type or default_content_type)
     if kind not in ("", "json", JSON) and not kind.endswith("+json"):

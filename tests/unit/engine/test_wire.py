@@ -30,7 +30,7 @@ from tests.fakes.engine import answer, chain, execute, flow, wire
         ('{"a":1}', "Application/JSON", {"a": 1}),
         ('{"a":1}', "json", {"a": 1}),
         ('{"a":1}', "application/vnd.api+json", {"a": 1}),
-        ("", "application/json", ""),
+        (b"", "application/json", b""),
         (b"", "", b""),
         ({"a": 1}, "application/json", {"a": 1}),
     ],
@@ -54,6 +54,12 @@ def test_a_body_that_is_not_what_its_content_type_says_is_answered_with_400() ->
 def test_an_error_without_a_message_is_shown_as_python_writes_it() -> None:
     assert error_response(NotImplementedError()).body == "NotImplementedError: NotImplementedError()"
     assert error_response(ValueError("v")).body == "ValueError: v"
+
+
+def test_an_empty_text_is_no_json_but_no_bytes_are_no_body() -> None:
+    assert (decode_body("", ""), decode_body(b"", "application/json")) == ("", b"")
+    with pytest.raises(MLRunBadRequestError, match="failed to json decode event, Expecting value"):
+        decode_body("", "application/json")
 
 
 def test_a_body_nested_too_deeply_is_a_bad_request() -> None:
