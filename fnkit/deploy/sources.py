@@ -117,6 +117,9 @@ def find_problems(manifest: Manifest, names: Names, secrets: Mapping[str, str]) 
             yield from _secret_problems(spec, secrets.get(spec.credentials, ""), names.account.region)
 
 
+_PLACES = {"kinesis": "stream", "kafka": "topic"}
+
+
 def find_warnings(manifest: Manifest) -> Iterator[str]:
     """Yield what AWS does otherwise than a queue of *manifest* asks for."""
     for mapping in find_mappings(manifest):
@@ -128,6 +131,8 @@ def find_warnings(manifest: Manifest) -> Iterator[str]:
             yield f"{where}: batch_window is not used: SQS has none where order is kept"
         if spec.kind in ("local", "sqs") and spec.max_concurrency < 2:
             yield f"{where}: up to 2 batches at once, not {spec.max_concurrency}: Lambda cannot be held to less"
+        if spec.kind in ("kinesis", "kafka") and (spec.shards or spec.retention.retention_s):
+            yield f"{where}: shards and retention are those that its {_PLACES[spec.kind]} was made with: it is there already"
         if spec.kind == "local" and (spec.retention.retention_s or 0) > _LONGEST_RETENTION_S:
             yield f"{where}: messages are kept for 14 days, no longer"
         for broker in spec.brokers:

@@ -416,6 +416,8 @@ def test_a_batch_that_lambda_does_not_take_is_refused(tmp_path: Path) -> None:
             {"path": "kafka://one:9092/orders", "kafka_producer_options": {"ssl_cafile": "ca.pem"}},
             "ssl.ca.location hold for what functions send",
         ),
+        ({"path": "kafka://one:9092/orders", "shards": 4}, "shards and retention are those that its topic was made with"),
+        ({"path": "kinesis://orders", "retention_in_hours": 4}, "shards and retention are those that its stream was made with"),
         ({"path": "kafka://localhost:9092/orders"}, "broker 'localhost:9092' is this machine"),
         ({"path": "orders", "cluster": MSK}, "a cluster of Amazon MSK is reached from inside its network only"),
     ],
