@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ _HANDOVER_S = 5.0  # how long the processes of an emulator that was killed may t
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """The queues of *graph*: what is read, the *arguments* of the queue steps by name, and what is written and read by nobody.
+    """The queues of *graph*, as its folder is called: what is read, the *arguments* of the queue steps by name, and what is written and read by nobody.
 
     *base* holds a folder for each graph; *specs* are all its queues; *remarks* are for people, at the start.
     """
@@ -53,7 +54,12 @@ def plan_sources(manifest: Manifest, base: Path) -> SourcePlan:
     specs = tuple(spec for step in queues if (spec := read_spec(step.name, step.args)[0]) is not None)
     unread = tuple(spec for spec in specs if spec.kind == "local" and spec.name not in read)
     arguments = {step.name: dict(step.args) for step in queues}
-    return SourcePlan(manifest.name, base, mappings, arguments, unread, specs)
+    return SourcePlan(folder_name(manifest.name), base, mappings, arguments, unread, specs)
+
+
+def folder_name(graph: str) -> str:
+    """Return the name of the folder that the queues of *graph* are in: one folder, and not hidden, whatever the graph is called."""
+    return re.sub(r"[/\0%]|^\.", lambda found: f"%{ord(found[0]):02X}", graph)
 
 
 def places(plan: SourcePlan) -> dict[str, str]:
