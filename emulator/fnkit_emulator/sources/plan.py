@@ -25,9 +25,10 @@ _HANDOVER_S = 5.0  # how long the processes of an emulator that was killed may t
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """The queues of *graph*, as its folder is called: what is read, the *arguments* of the queue steps by name, and what is written and read by nobody.
+    """The queues of *graph*: what is read, the *arguments* of the queue steps by name, and what is written and read by nobody.
 
-    *base* holds a folder for each graph; *specs* are all its queues; *remarks* are for people, at the start.
+    *base* holds a folder for each graph, which is what *graph* is the name of; *specs* are all its queues; *remarks* are for people, at
+    the start.
     """
 
     graph: str
