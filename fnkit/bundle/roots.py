@@ -53,7 +53,10 @@ def _parts(manifest: Manifest, function: Function) -> Iterator[object]:
     match manifest.spec:
         case Flow():
             mine = [step for step in manifest.spec.steps if step.name in function.steps]
-            yield from (_of_step(step) for step in mine)
+            yield from (_of_step(step, function) for step in mine)
+            yield from (
+                _of_route(route) for step in manifest.spec.steps for route in step.routes if route.function == function.name
+            )
             if function.kind == "entry" or any(step.target.startswith("fnkit.") for step in mine):
                 yield manifest.spec.options
         case Router():
@@ -73,8 +76,9 @@ def _router_parts(router: Step, function: Function) -> Iterator[object]:
         yield from (_of_route(route) for route in router.routes if route.key in function.steps)
 
 
-def _of_step(step: Step) -> object:
-    return (step.target, step.handler, step.args, tuple(_of_route(route) for route in step.routes))
+def _of_step(step: Step, function: Function) -> object:
+    beside = tuple(_of_route(route) for route in step.routes if route.function in ("", "*", function.name))
+    return (step.target, step.handler, step.args, beside)
 
 
 def _of_route(route: Route) -> object:

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fnkit.manifest.model import FunctionKind, Manifest, Placement, Step
+    from fnkit.manifest.model import FunctionKind, Manifest, Placement, Route, Step
 
 NAME_LIMIT = 40
 EVERYWHERE = "*"
@@ -105,10 +105,35 @@ def _place_flow(manifest: Manifest, flow: Flow, entry: Function, mode: Placement
     names = _Names(manifest, entry)
     drivers = _drivers(flow, names)
     homes = {step.name: _home(step, drivers[step.name], names, mode) for step in flow.steps}
-    steps = tuple(replace(step, function=homes[step.name]) for step in flow.steps)
+    steps = tuple(
+        replace(step, function=homes[step.name], routes=tuple(_place_route(route, names, mode) for route in step.routes))
+        for step in flow.steps
+    )
     behind = {name for name in drivers.values() if name != entry.name}
-    functions = _functions(manifest, entry, steps, names, behind, mode)
+    functions = _functions(entry, steps, names, behind, mode)
+    if mode == "fused":
+        functions = _with_requirements(functions, flow, names)
     return replace(manifest, spec=replace(flow, steps=steps), functions=functions, placement=mode)
+
+
+def _place_route(route: Route, names: _Names, mode: Placement) -> Route:
+    """Return *route* in the function that `function=` says; `""`: it runs beside its router."""
+    apart = mode != "fused" and route.function not in ("", EVERYWHERE)
+    return replace(route, function=names.of_declared(route.function) if apart else "")
+
+
+def _with_requirements(functions: tuple[Function, ...], flow: Flow, names: _Names) -> tuple[Function, ...]:
+    """Return *functions*, each with the requirements of those whose steps it has taken over."""
+    taken: dict[str, list[str]] = {function.name: list(function.requirements) for function in functions}
+    for step in flow.steps:
+        said = {step.function, *(route.function for route in step.routes)} - {"", EVERYWHERE}
+        meant = sorted(name for name in map(names.of_declared, said) if name in names.declared)
+        for function in functions:
+            if step.name in function.steps:
+                taken[function.name] += [
+                    line for name in meant if name != function.name for line in names.declared[name].requirements
+                ]
+    return tuple(replace(function, requirements=tuple(dict.fromkeys(taken[function.name]))) for function in functions)
 
 
 def _drivers(flow: Flow, names: _Names) -> dict[str, str]:
@@ -162,10 +187,11 @@ def _has_own_class(step: Step) -> bool:
 
 
 def _functions(
-    manifest: Manifest, entry: Function, steps: tuple[Step, ...], names: _Names, behind: set[str], mode: Placement
+    entry: Function, steps: tuple[Step, ...], names: _Names, behind: set[str], mode: Placement
 ) -> tuple[Function, ...]:
     """Return the entry function, then the others in the order of their first step."""
-    wanted = [step.function for step in steps if step.function not in (EVERYWHERE, entry.name)]
+    homes = [home for step in steps for home in (step.function, *(route.function for route in step.routes))]
+    wanted = [home for home in homes if home not in ("", EVERYWHERE, entry.name)]
     if mode != "fused":
         wanted += list(names.declared)
     found = []
@@ -175,30 +201,30 @@ def _functions(
         if declared is not None:
             found.append(replace(declared, steps=mine))
         else:
-            first = next(step for step in steps if step.function == name)
+            parts: list[Step | Route] = [*steps, *(route for step in steps for route in step.routes)]
+            first = next(item for item in parts if item.function == name)
             kind: FunctionKind = "child" if name in behind else "step"
             found.append(replace(entry, name=name, kind=kind, steps=mine, module=_module(first) or entry.module, streaming=False))
-    entry = replace(entry, steps=_names_in(steps, entry.name))
-    if mode == "fused":
-        entry = replace(entry, requirements=_joined(manifest, entry, {function.name for function in found}))
-    return (entry, *found)
+    return (replace(entry, steps=_names_in(steps, entry.name)), *found)
 
 
 def _names_in(steps: tuple[Step, ...], name: str) -> tuple[str, ...]:
-    return tuple(step.name for step in steps if step.function in (name, EVERYWHERE))
+    """Return the steps of the function *name*, and the keys of the routes that it runs for a router in another one."""
+    routes = [route.key for step in steps for route in step.routes if route.function == name != step.function]
+    return (*(step.name for step in steps if step.function in (name, EVERYWHERE)), *routes)
 
 
-def _module(step: Step) -> str:
-    """Return the module of the step's class; `""` when it comes from a pickle, or has none."""
+def _module(step: Step | Route) -> str:
+    """Return the module of the class of a step or route; `""` when it comes from a pickle, or has none."""
     module, _, _ = (step.target or step.handler).partition(":")
     return "" if module == "pickle" or module.startswith("(") else module
 
 
-def _joined(manifest: Manifest, entry: Function, apart: set[str]) -> tuple[str, ...]:
-    """Return the requirements of *entry* and of the functions whose steps it has taken over."""
+def _joined(manifest: Manifest, entry: Function) -> tuple[str, ...]:
+    """Return the requirements of *entry* and of all functions that were declared."""
     lines = list(entry.requirements)
     for function in manifest.functions:
-        if function.kind != "entry" and function.name not in apart:
+        if function.kind != "entry":
             lines += function.requirements
     return tuple(dict.fromkeys(lines))
 
@@ -219,7 +245,7 @@ def _place_router(manifest: Manifest, router: Router, entry: Function, mode: Pla
         found.append(replace(base, steps=tuple(route.key for route in routes if route.function in (name, EVERYWHERE))))
     entry = replace(entry, steps=(router.step.name,))
     if mode == "fused":
-        entry = replace(entry, requirements=_joined(manifest, entry, set()))
+        entry = replace(entry, requirements=_joined(manifest, entry))
     step = replace(router.step, function=entry.name, routes=routes)
     return replace(manifest, spec=Router(step), functions=(entry, *found), placement=mode)
 

@@ -27,7 +27,8 @@ def find_problems(manifest: Manifest) -> tuple[Problem, ...]:
     """
     problems = [*_names_of_functions(manifest)]
     if isinstance(manifest.spec, Router):
-        problems += [*_routes(manifest.spec.step), *find_call_faults(manifest.spec.step)]
+        router = manifest.spec.step
+        problems += [*_routes(router), *find_call_faults(router), *_functions(manifest, (router,))]
     elif isinstance(manifest.spec, Flow):
         flow = manifest.spec
         problems += [
@@ -39,7 +40,8 @@ def find_problems(manifest: Manifest) -> tuple[Problem, ...]:
             *_responders(flow),
             *_engine(flow),
             *_queues(flow),
-            *_functions(manifest, flow),
+            *_functions(manifest, flow.steps),
+            *_route_keys(flow),
         ]
     return tuple(dict.fromkeys(problems))
 
@@ -206,22 +208,35 @@ def _queues(flow: Flow) -> Iterator[Problem]:
             yield Problem("", "many-queues", message, f"it reads {', '.join(sorted(names))}: use a function for each")
 
 
-def _functions(manifest: Manifest, flow: Flow) -> Iterator[Problem]:
+def _functions(manifest: Manifest, steps: tuple[Step, ...]) -> Iterator[Problem]:
     known = [function.name for function in manifest.functions]
     if manifest.placement:
         return
-    for step in flow.steps:
-        if step.function in ("", "*") or resolve_function(step.function, known):
+    used = [(step.name, home) for step in steps for home in (step.function, *(route.function for route in step.routes))]
+    for name, wanted in dict.fromkeys(used):
+        if wanted in ("", "*") or resolve_function(wanted, known):
             continue
         children = [function.name for function in manifest.functions if function.kind == "child"]
-        near = _near_functions(step.function, children)
+        near = _near_functions(wanted, children)
         yield Problem(
-            step.name,
+            name,
             "unknown-function",
-            f"function {step.function} is used in steps and is not defined, "
+            f"function {wanted} is used in steps and is not defined, "
             "use the .add_child_function() to specify child function attributes",
             near,
         )
+
+
+def _route_keys(flow: Flow) -> Iterator[Problem]:
+    """Yield routes in functions of their own that could be mistaken for something else: they are called by their keys alone."""
+    taken = {step.name for step in flow.steps}
+    for step in flow.steps:
+        for route in step.routes if step.kind == "router" else ():
+            if route.function and route.key in taken:
+                message = f"the route {route.key!r} runs in a function of its own, and another step or route is called so too"
+                yield Problem(step.name, "route-key", message, "give one of them another name")
+            if route.function:
+                taken.add(route.key)
 
 
 def _near_functions(wanted: str, children: list[str]) -> str:

@@ -8,7 +8,7 @@ from fnkit.engine.context import Context
 from fnkit.errors import FnkitError, ManifestError
 from fnkit.lean import Mapping, import_module, loads
 from fnkit.manifest import loads as load_manifest
-from fnkit.manifest.model import Flow
+from fnkit.manifest.model import Flow, Router
 from fnkit.runtime.application import Application
 from fnkit.runtime.invocation import Failure, stack_of
 
@@ -148,6 +148,8 @@ def load_application(root: str, environ: Mapping[str, str], log: Log, *, streams
 
 def runs_graph(manifest: Manifest, function: Function) -> bool:
     """Tell whether *function* runs a part of the graph by itself: the entry function does, and what a queue wakes."""
+    if isinstance(manifest.spec, Router):
+        return function.kind == "entry"
     if function.kind == "entry" or not isinstance(manifest.spec, Flow):
         return True
     queues = {step.name for step in manifest.spec.steps if step.kind == "queue"}
@@ -159,10 +161,17 @@ def _follows(step: Step, queues: set[str]) -> bool:
 
 
 def _callable_steps(manifest: Manifest, function: Function) -> tuple[str, ...]:
+    if isinstance(manifest.spec, Router):
+        return function.steps if function.kind != "entry" else ()
     if not isinstance(manifest.spec, Flow):
         # Functions of an InferenceGraph other than its entry serve services that the graph calls.
         return function.steps if manifest.topology == "inference_graph" and function.kind != "entry" else ()
-    return tuple(step.name for step in manifest.spec.steps if step.name in function.steps and step.kind == "task")
+    steps = manifest.spec.steps
+    routes = [route.key for step in steps for route in step.routes if route.function == function.name]
+    return (
+        *(step.name for step in steps if step.name in function.steps and step.kind == "task"),
+        *(key for key in routes if key in function.steps),
+    )
 
 
 def _topology(manifest: Manifest, function: Function, code: UserCode, context: Context, environ: Mapping[str, str]) -> Topology:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from fnkit.manifest.model import Flow, Function, Manifest, Step
+from fnkit.manifest.model import Flow, Function, Manifest, Route, Router, Step
 from tests.contract.bundles import build_bundles
 from tests.contract.conftest import PROJECT
 from tests.contract.hosts import environment, managed_command, own_command, running
@@ -58,6 +58,24 @@ def test_a_step_function_refuses_what_is_not_for_it(tmp_path: Path) -> None:
     for posted, text in ((direct, "call the entry function instead"), (other, "does not run a step called 'mark', only echo")):
         assert posted.kind == "error"
         assert text in str(posted.json)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("topology", ["flow", "router"])
+def test_a_route_of_a_router_runs_in_its_function(topology: str, tmp_path: Path) -> None:
+    routes = (Route("far", "steps:Home", function="other"), Route("near", "steps:Home"))
+    router = Step("router", "router", target="fnkit.serving:ModelRouter", routes=routes, responder=True)
+    functions = (Function("graph", "entry", module="steps"), Function("other", "child", module="steps"))
+    manifest = Manifest("graph", Flow((router,)), functions=functions)
+    if topology == "router":
+        manifest = Manifest("graph", Router(router), "router", functions=functions)
+    built = build_bundles(manifest, PROJECT, tmp_path / "out", "declared")
+
+    with emulator(built.out) as running_emulator:
+        url = f"{running_emulator.url}v2/models"
+        found = [requests.post(f"{url}/{key}/infer", json={"inputs": []}, timeout=60).text for key in ("far", "near")]
+
+    assert found == ["other", "graph"]
 
 
 @pytest.mark.slow

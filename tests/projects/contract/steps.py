@@ -1,6 +1,7 @@
 """The steps of the graphs that run on every host."""
 
 import asyncio
+import os
 import time
 
 from fnkit.errors import MLRunConflictError
@@ -134,6 +135,14 @@ class Headers:
             "cookie": event.headers.get("cookie", ""),
             "x": event.headers.get("x-test", ""),
         }
+        return event
+
+
+class Home:
+    """Answers with the name of the function that it runs in."""
+
+    def do_event(self, event):
+        event.body = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
         return event
 
 

@@ -195,6 +195,46 @@ def test_a_router_runs_in_the_entry_function_and_its_routes_where_they_are_decla
     assert [(function.name, function.steps) for function in placed.functions] == [("g", ("router",)), ("gpu", ("m2",))]
 
 
+def routed(*, behind_queue: bool) -> Manifest:
+    """Return a flow with a router, in the entry function or behind a queue, one of whose routes has a function."""
+    routes = (Route("m1", "m:M", function="gpu"), Route("m2", "m:M"))
+    steps = (
+        Step("a", handler="m:a"),
+        Step("q", kind="queue", args={"path": ""}, after=("a",)),
+        Step("b", handler="m:b", after=("q",), function="worker"),
+        Step("r", "router", target="fnkit.serving:ModelRouter", after=("b" if behind_queue else "a",), routes=routes),
+    )
+    declared = (Function("worker", "child", requirements=("w",)), Function("gpu", "child", requirements=("torch",)))
+    return Manifest("g", Flow(steps), functions=(Function("g", "entry", requirements=("base",)), *declared))
+
+
+@pytest.mark.parametrize("mode", ["step", "declared"])
+def test_a_route_of_a_router_in_a_flow_runs_where_it_is_declared(mode: str) -> None:
+    placed = place(routed(behind_queue=False), mode)  # type: ignore[arg-type]  # a parametrised name is a plain string
+
+    assert isinstance(placed.spec, Flow)
+    assert [(function.name, function.steps) for function in placed.functions] == [
+        ("g", ("a", "q", "r")),
+        ("worker", ("b",)),
+        ("gpu", ("m1",)),
+    ]
+    assert [route.function for route in placed.spec.steps[-1].routes] == ["gpu", ""]
+
+
+@pytest.mark.parametrize(
+    ("behind_queue", "needed"),
+    [(False, {"g": ("base", "torch"), "worker": ("w",)}), (True, {"g": ("base",), "worker": ("w", "torch")})],
+)
+def test_what_is_fused_brings_its_requirements_to_the_function_that_runs_it(
+    behind_queue: bool, needed: dict[str, tuple[str, ...]]
+) -> None:
+    placed = place(routed(behind_queue=behind_queue), "fused")
+
+    assert isinstance(placed.spec, Flow)
+    assert {function.name: function.requirements for function in placed.functions} == needed
+    assert [route.function for route in placed.spec.steps[-1].routes] == ["", ""]
+
+
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown placement 'all'"):
         place(graph(), "all")  # type: ignore[arg-type]  # that is the point

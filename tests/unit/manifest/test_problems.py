@@ -136,6 +136,19 @@ def test_a_name_that_several_functions_end_with_has_to_be_written_whole() -> Non
     assert problem.hint == "a-log and b-log end so: write the whole name of one of them"
 
 
+def test_functions_of_routes_have_to_be_declared_too_and_their_keys_are_theirs_alone() -> None:
+    routes = (Route("m", "app:M", function="gpu"), Route("a", "app:M", function="gpu"), Route("b", "app:M"))
+    router = _step("r", kind="router", routes=routes)
+    other = _step("s", kind="router", routes=(Route("m", "app:M", function="gpu"),))
+    alone = Manifest("g", Router(Step("r", "router", target="fnkit.serving:ModelRouter", routes=routes)), "router")
+
+    assert _codes(_step("a"), _step("b"), router, other, functions=(Function("gpu", "child"),)) == [
+        ("r", "route-key"),
+        ("s", "route-key"),
+    ]
+    assert [(problem.step, problem.code) for problem in find_problems(alone)] == [("r", "unknown-function")]
+
+
 def test_a_long_chain_is_checked_quickly() -> None:
     steps = (A, *(_step(f"s{number}", f"s{number - 1}" if number else "a") for number in range(5000)))
 
