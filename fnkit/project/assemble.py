@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from fnkit.errors import ProblemsError
 from fnkit.functions.queues.readers import find_queue_problems
@@ -25,9 +25,9 @@ from fnkit.manifest import (
     find_problems,
     resolve_function,
 )
-from fnkit.manifest.codec import find_foreign
 from fnkit.project.absent import is_promised, read_file
 from fnkit.project.calls import merged
+from fnkit.project.carried import foreign_arguments, is_knot, not_picklable, plain_value
 from fnkit.project.constructors import find_call_problems
 from fnkit.project.files import read_requirements
 from fnkit.project.graph import FlowGraph
@@ -97,11 +97,11 @@ def begin(
 def finish(assembly: Assembly, manifest: Manifest, *, check_calls: bool) -> Loaded:
     """Return the `Loaded` for *manifest*; ProblemsError if anything is wrong."""
     resolver = assembly.resolver
-    problems = [*assembly.problems, *find_problems(manifest), *find_queue_problems(manifest), *_foreign_arguments(manifest)]
+    problems = [*assembly.problems, *find_problems(manifest), *find_queue_problems(manifest), *foreign_arguments(manifest)]
     if check_calls:
         problems += find_call_problems(manifest, resolver.objects)
     pickles, refused = pickle_objects(resolver.pickles) if resolver.pickles else ({}, {})
-    problems += [_not_picklable(manifest, name, reason) for name, reason in refused.items()]
+    problems += [not_picklable(manifest, name, reason) for name, reason in refused.items()]
     if problems:
         raise ProblemsError(f"the graph {manifest.name!r}", tuple(dict.fromkeys(problems)))
     files = {name: module.__name__ for name, module in resolver.modules.items() if name}
@@ -350,10 +350,10 @@ def _arguments(assembly: Assembly, step: str, args: Mapping[str, object], functi
             written[key] = _code(assembly, step, value, None, function)[0]
         elif key.startswith("_") and (callable(value) or isinstance(value, str)):
             written[key] = _code(assembly, step, None, value, function)[1]
-        elif _is_knot(value):
+        elif is_knot(value):
             assembly.refuse(step, "argument-value", f"the argument {key!r} contains itself, or is nested too deeply")
         elif is_plain(value):
-            written[key] = _plain(value)
+            written[key] = plain_value(value)
         elif callable(value):
             written[f"_{key}"] = _reference(assembly, value)
         else:
@@ -361,49 +361,5 @@ def _arguments(assembly: Assembly, step: str, args: Mapping[str, object], functi
     return written
 
 
-def _is_knot(value: object) -> bool:
-    """Tell whether *value* cannot be walked to its end."""
-    try:
-        is_plain(value)
-    except RecursionError:
-        return True
-    return False
-
-
 def _reference(assembly: Assembly, value: object) -> object:
     return assembly.resolver.target_of_class(value) if callable(value) else value
-
-
-def _plain(value: object) -> object:
-    """Return *value* as JSON reads it back: lists for tuples, plain strings and numbers for members of enumerations."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    for plain in (bool, str, int, float):
-        if isinstance(value, plain):
-            return value if type(value) is plain else plain(getattr(value, "value", value))
-    return value
-
-
-def _foreign_arguments(manifest: Manifest) -> Iterator[Problem]:
-    """Yield a problem for each argument and parameter that JSON cannot carry."""
-    spec = manifest.spec
-    steps = spec.steps if isinstance(spec, Flow) else (spec.step,) if isinstance(spec, Router) else ()
-    places: list[tuple[str, str, object]] = [("", "parameter", manifest.parameters)]
-    places += [(step.name, "argument", step.args) for step in steps]
-    places += [(step.name, "argument", route.args) for step in steps for route in step.routes]
-    for step_name, what, values in places:
-        faults: list[str] = []
-        find_foreign(values, what, faults)
-        hint = "pass plain JSON values, a class or a function; build anything else in the constructor"
-        yield from (Problem(step_name, "argument-value", fault, hint) for fault in faults)
-
-
-def _not_picklable(manifest: Manifest, name: str, reason: str) -> Problem:
-    spec = cast("Flow | Router", manifest.spec)
-    steps = spec.steps if isinstance(spec, Flow) else (spec.step,)
-    target = f"pickle:{name}"
-    users = [step.name for step in steps if target in (step.target, step.handler, *step.args.values())]
-    hint = "put its class in a .py file of the project, and create what cannot be copied in the constructor"
-    return Problem(users[0] if users else "", "not-picklable", f"{name} cannot be carried to another process: {reason}", hint)
