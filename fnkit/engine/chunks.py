@@ -14,7 +14,7 @@ from fnkit.engine.isolation import isolate
 from fnkit.engine.node import COMPLETE, Node
 from fnkit.engine.outlets import choose
 from fnkit.engine.paths import write_path
-from fnkit.engine.powers import COROUTINE, DROP, Many, RemoteStream
+from fnkit.engine.powers import COROUTINE, DROP, STREAMS, Many, RemoteStream
 from fnkit.engine.stream import Stream, SyncSource, close_source
 from fnkit.errors import StreamingError
 
@@ -70,14 +70,18 @@ async def run_whole(
     return trip.arrivals
 
 
-async def stream_on(trip: Trip, node: Node, event: Event, source: object) -> object:
-    """Go on with a stream: hand it to the client where it can get there, run it to its end where it cannot."""
-    if event.streaming_step:
-        await close_source(source)
+async def refuse_stream(node: Node, event: Event, special: object) -> None:
+    """Close what a step began to stream for *event*, a chunk of another stream, and raise StreamingError."""
+    if special.__class__ in STREAMS or isinstance(special, RemoteStream):
+        await close_source(special)
         raise StreamingError(
             "Streaming on top of streaming is not allowed. "
             f"Step '{node.name}' received a streaming event from '{event.streaming_step}'."
         )
+
+
+async def stream_on(trip: Trip, node: Node, event: Event, source: object) -> object:
+    """Go on with a stream: hand it to the client where it can get there, run it to its end where it cannot."""
     collected: dict[Node, list[object]] = {collector: [] for collector in node.collectors}
     failures: list[Exception] = []
     chunks = _chunks(trip.program, node, event, source, collected, failures)

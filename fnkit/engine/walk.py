@@ -7,7 +7,7 @@ afterwards where no step ever waits. A path ends at `Complete` with a body, or i
 
 from __future__ import annotations
 
-from fnkit.engine.chunks import NOTHING, Onward, Routed, placed, route, run_whole, stream_on
+from fnkit.engine.chunks import NOTHING, Onward, Routed, placed, refuse_stream, route, run_whole, stream_on
 from fnkit.engine.event import Event
 from fnkit.engine.node import COMPLETE, Node
 from fnkit.engine.outlets import choose
@@ -64,6 +64,8 @@ async def walk(trip: Trip, node: Node, event: Event) -> object:  # noqa: PLR0912
                 body = event.body
             if special is not None:
                 target = None
+                if event.streaming_step:
+                    await refuse_stream(node, event, special)
             elif node.select is None:
                 target = node.only
                 targets = node.targets

@@ -212,6 +212,20 @@ def test_a_collector_waits_for_the_stream(target: str, body: str, collected: obj
     assert answer(flow(*chain(target, "Collect")), body) == collected
 
 
+@pytest.mark.parametrize("of_graph", [False, True])
+@pytest.mark.parametrize("target", ["Words", "AWords"])
+def test_a_handler_takes_the_error_of_a_stream_on_a_chunk(target: str, of_graph: bool) -> None:
+    steps = (
+        Step("w", target="Words"),
+        Step("i", target="Ident", after=("w",)),
+        Step("again", target=target, after=("i",), on_error="" if of_graph else "h"),
+        Step("last", target="Ident", after=("again",), responder=True),
+        Step("h", target="RescueBody"),
+    )
+
+    assert answer(flow(*steps, on_error="h" if of_graph else ""), "a b") == [{"rescued_body": "a"}, {"rescued_body": "b"}]
+
+
 def guarded(target: str, **graph: Any) -> tuple[Step, ...]:
     """A stream of words through a fuse, whose errors a handler takes, to a collector and on to the client."""
     return (
