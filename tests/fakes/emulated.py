@@ -171,6 +171,15 @@ class Caller:
         return Answer(started.get("status", 0), started.get("headers", ()), parts, complete)
 
 
+async def in_step(caller: Caller, path: str, work: Mapping[str, Any], gate: Path) -> Answer:
+    """Send *work*, a stream; each piece is made when the one before has arrived here. *gate* is an empty folder."""
+    request = asyncio.create_task(caller.request("POST", path, json.dumps({**work, "gate": str(gate)}).encode()))
+    for number in range(work["count"]):
+        await asyncio.wait_for(caller.parts.get(), 60)
+        (gate / str(number)).touch()
+    return await asyncio.wait_for(request, 60)
+
+
 class Emulated:
     """A running application and what it told."""
 

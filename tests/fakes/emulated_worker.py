@@ -202,13 +202,18 @@ def large(client, request_id, event, work, headers):
 
 
 def stream(client, request_id, event, work, headers):
-    """Stream *count* numbered pieces; writes to the file *trace* when it was closed early."""
+    """Stream *count* numbered pieces; writes to the file *trace* when it was closed early.
+
+    After each piece it waits for a file of its number in the folder *gate*, if there is one.
+    """
 
     def pieces():
         for number in range(work.get("count", 5)):
             if number:
                 time.sleep(work.get("pause", 0))
             yield (f"{work.get('name', 'piece')} {number}\n").encode() * work.get("times", 1)
+            while "gate" in work and not os.path.exists(os.path.join(work["gate"], str(number))):
+                time.sleep(0.002)
         if work.get("exit"):
             os._exit(1)
 

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from fnkit_emulator import limits
-from tests.fakes.emulated import Caller, emulated, entry, fake_build
+from tests.fakes.emulated import Caller, emulated, entry, fake_build, in_step
 
 
 async def test_a_streamed_answer_is_passed_on_piece_by_piece(tmp_path: Path) -> None:
     async with emulated(fake_build(tmp_path)) as emulator:
         caller = Caller(emulator.app)
         head = {"statusCode": 201, "headers": {"content-type": "text/plain", "x-own": "1"}}
-        work = json.dumps({"do": "stream", "count": 3, "pause": 0.05, "head": head}).encode()
-        answer = await caller.request("POST", "/", work)
+        gate = tmp_path / "gate"
+        gate.mkdir()
+        answer = await in_step(caller, "/", {"do": "stream", "count": 3, "head": head}, gate)
 
     assert (answer.status, answer.complete) == (201, True)
     assert list(answer.parts) == [b"piece 0\n", b"piece 1\n", b"piece 2\n"]

@@ -13,7 +13,7 @@ from botocore.eventstream import EventStreamBuffer
 
 from fnkit_emulator import limits
 from fnkit_emulator.options import Options
-from tests.fakes.emulated import Answer, Caller, Emulated, emulated, entry, fake_build
+from tests.fakes.emulated import Answer, Caller, Emulated, emulated, entry, fake_build, in_step
 
 STREAM_PATH = "/2021-11-15/functions/graph/response-streaming-invocations"
 
@@ -154,7 +154,9 @@ async def test_bad_requests_have_the_errors_of_the_service(
 
 async def test_a_streamed_answer_comes_in_frames_as_it_is_made(tmp_path: Path) -> None:
     async with emulated(fake_build(tmp_path)) as emulator:
-        answer = await invoke_streaming(emulator, {"do": "stream", "count": 3, "pause": 0.05, "head": None})
+        gate = tmp_path / "gate"
+        gate.mkdir()
+        answer = await in_step(Caller(emulator.app), STREAM_PATH, {"do": "stream", "count": 3, "head": None}, gate)
 
     *chunks, last = frames(answer)
     assert answer.complete
