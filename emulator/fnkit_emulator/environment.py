@@ -21,6 +21,7 @@ from fnkit_emulator import limits
 from fnkit_emulator.deployed import Deployed
 from fnkit_emulator.invocation import Fault, Invocation
 from fnkit_emulator.launcher import Launcher
+from fnkit_emulator.listening import stop_listening
 from fnkit_emulator.options import Options
 from fnkit_emulator.runtime_api import RuntimeConnection
 from fnkit_emulator.zygote import remove
@@ -156,7 +157,8 @@ class Environment:
         for connection in list(self._connections):
             connection.close()
         if self._server is not None:
-            self._server.close()
+            stop_listening(self._server)
+            self._server = None
         if self._log_fd >= 0:
             asyncio.get_running_loop().remove_reader(self._log_fd)
             os.close(self._log_fd)

@@ -68,7 +68,7 @@ class Pool:
         await self._launcher.close()
         for environment in list(self.environments.values()):
             environment.process_ended(-9)
-        await asyncio.sleep(0)  # a connection that is just being accepted begins, and is closed
+        await asyncio.sleep(0)  # connections that are just being accepted begin, and are closed
 
     def reap_idle(self) -> None:
         """End environments that have had nothing to do for longer than the option says."""

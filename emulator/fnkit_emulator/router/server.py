@@ -23,6 +23,7 @@ from fnkit.inference_graph.headers import patterns_of, propagation, skipped_patt
 from fnkit.inference_graph.services import resolve_in_cluster, resolve_with
 from fnkit.net import aio
 from fnkit.net.client import Client
+from fnkit_emulator.listening import finish_listening
 from fnkit_emulator.router.connection import Hub, Limits
 from fnkit_emulator.router.front import Front
 from fnkit_emulator.router.mesh import IstioMesh
@@ -157,7 +158,7 @@ class Router:
         """Stop listening, answer what is under way, close everything."""
         self._front.draining = True
         if self._server is not None:
-            self._server.close()
+            await finish_listening(self._server)
         self._hub.drain()
         await self._hub.idle.wait()
         await self._graph.close()
