@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from fnkit import bundle
+from fnkit.bundle.platforms import Platform
 from fnkit.cli.console import Console
 from fnkit.cli.options import common
 from fnkit.errors import EmulatorError, UsageError
@@ -133,7 +134,7 @@ def run(console: Console, target: str, placement: str | None, options: Options, 
         source = target if bundle.is_build_folder(Path(target)) else load(target)
         built = bundle.build(source, Path(folder), placement=placement, report=console.detail)
         options = with_settings(options, read_settings(Path.cwd(), os.environ) if isinstance(source, str) else source.settings)
-        for warning in built.warnings:
+        for warning in (*built.warnings, *warnings_of_platform(built.platform)):
             console.say(f"warning: {warning}")
 
         def tell(happening: Happening) -> None:
@@ -143,6 +144,15 @@ def run(console: Console, target: str, placement: str | None, options: Options, 
             console.result(emulator.as_text(happening), **event)
 
         emulator.serve(built, options, tell)
+
+
+def warnings_of_platform(name: str) -> tuple[str, ...]:
+    """Return what to say where bundles were made for the platform *name*, and this machine has another processor."""
+    if not name or not Platform(name).is_foreign:
+        return ()
+    return (
+        f"these bundles are for {name}: compiled packages in them cannot be loaded here; build without --platform to emulate",
+    )
 
 
 def with_settings(options: Options, settings: Settings) -> Options:

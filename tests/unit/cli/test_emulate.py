@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fnkit.cli.emulate import read_variables, remove_leftovers, with_settings
+from fnkit.bundle.platforms import NAMES, Platform
+from fnkit.cli.emulate import read_variables, remove_leftovers, warnings_of_platform, with_settings
 from fnkit.errors import UsageError
 from fnkit.project import Settings
 from fnkit_emulator.options import Options
@@ -46,3 +47,11 @@ def test_what_a_killed_emulator_left_is_removed_after_a_day(tmp_path: Path) -> N
     assert soon
     assert not left.exists()
     assert other.exists()
+
+
+def test_bundles_for_another_processor_are_warned_of() -> None:
+    foreign = [name for name in NAMES if Platform(name).is_foreign]
+
+    assert len(foreign) == 1
+    assert warnings_of_platform(foreign[0])[0].startswith(f"these bundles are for {foreign[0]}: compiled packages")
+    assert warnings_of_platform("host") == warnings_of_platform("") == ()
