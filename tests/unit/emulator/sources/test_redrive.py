@@ -17,9 +17,9 @@ from fnkit_emulator.sources.registry import buried, redrive
 from tests.fakes.mock_kafka import mock_kafka
 
 
-def mapping_of(brokers: str) -> SourceMapping:
+def mapping_of(brokers: str, timeout_ms: int = 60_000) -> SourceMapping:
     spec, problems = read_spec(
-        "jobs", {"path": f"kafka://{brokers}/orders", "kafka_producer_options": {"message_timeout_ms": 1000}}
+        "jobs", {"path": f"kafka://{brokers}/orders", "kafka_producer_options": {"message_timeout_ms": timeout_ms}}
     )
     assert spec is not None, problems
     return SourceMapping(spec, "worker")
@@ -57,7 +57,7 @@ def test_dead_letters_of_a_topic_go_back_with_key_and_headers(tmp_path: Path) ->
 
 
 def test_dead_letters_that_the_broker_does_not_take_stay_where_they_are(tmp_path: Path) -> None:
-    mapping = mapping_of("127.0.0.1:1")
+    mapping = mapping_of("127.0.0.1:1", timeout_ms=1000)
     bury(mapping, tmp_path / "graph", 2)
 
     with pytest.raises(QueueError, match="did not accept a message"):
