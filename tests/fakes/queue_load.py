@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -248,13 +248,25 @@ def sniping(host: Host, *, every_s: float = 0.2, seed: int = 5) -> Iterator[list
 
 
 def settle(
-    host: Host, load: Load, record: Report, what: str, *, dead: str = "jobs", ordered: bool = True, **more: float
+    host: Host,
+    load: Load,
+    record: Report,
+    what: str,
+    *,
+    dead: str = "jobs",
+    ordered: bool = True,
+    trace: Callable[[Collection[Event]], str] = lambda _missed: "",
+    **more: float,
 ) -> dict[str, float]:
-    """Wait until everything that was accepted is accounted for, check it, and report the counts and *more* under *what*."""
+    """Wait until everything that was accepted is accounted for, check it, and report the counts and *more* under *what*.
+
+    *trace* is asked where events that are missed may have gone.
+    """
     load.finish()
     with suppress(AssertionError):  # what is missing says more than that something is
         wait_until(lambda: not lost(load, host.dead(dead)), "every accepted event to be processed", patience_s=300)
-    assert sorted(lost(load, host.dead(dead))) == [], host.complaints()
+    missed = sorted(lost(load, host.dead(dead)))
+    assert missed == [], f"{trace(missed)}\n{host.complaints()}"
     lines = host.lines()
     counts = {
         "accepted": len(load.accepted),
@@ -298,6 +310,12 @@ def out_of_order(lines: list[Event]) -> list[tuple[str, list[int]]]:
 def duplicates(lines: list[Event]) -> int:
     """Return how many times an event was kept once more."""
     return sum(count - 1 for count in Counter(lines).values())
+
+
+def event_of(data: bytes) -> Event:
+    """Return the event that a message of the queue holds."""
+    body = _body(data)
+    return str(body["key"]), int(str(body["n"]))
 
 
 def _parent(pid: int) -> int:
