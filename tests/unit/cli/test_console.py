@@ -89,8 +89,8 @@ def test_nothing_is_said_where_the_output_was_closed_before_the_start(monkeypatc
             "No space left on device\n  hint: make room on the disk; TMPDIR says where temporary files go",
         ),
         (
-            PermissionError(errno.EACCES, "Permission denied", "/root/x"),
-            "/root/x: Permission denied\n  hint: allow it to this user, or name another place",
+            PermissionError(errno.EACCES, "Permission denied", "/srv/x"),
+            "/srv/x: Permission denied\n  hint: allow it to this user, or name another place",
         ),
         (
             FileNotFoundError(errno.ENOENT, "No such file"),
