@@ -11,7 +11,8 @@ import boto3
 import pytest
 
 from tests.fakes.moto_cloud import moto_process
-from tests.fakes.queue_load import Load, Report, build_orders, hosted, settle, wait_until
+from tests.fakes.patience import wait_until
+from tests.fakes.queue_load import Load, Report, build_orders, hosted, settle
 
 COUNTS = [100, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 

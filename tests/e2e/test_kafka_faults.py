@@ -11,7 +11,8 @@ from tests.fakes.kafka_broker import create_topic, running_broker
 from tests.fakes.kafka_trace import trace_events
 from tests.fakes.mock_kafka import mock_kafka
 from tests.fakes.object_store import object_store
-from tests.fakes.queue_load import Host, Load, Report, build_orders, hosted, settle, wait_until
+from tests.fakes.patience import wait_until
+from tests.fakes.queue_load import Host, Load, Report, build_orders, hosted, settle
 
 LONG = [pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -15,7 +15,8 @@ import requests
 from tests.fakes.aws_refusals import json_refusal, refusing_aws, sqs_refusal
 from tests.fakes.emulator_process import REPOSITORY
 from tests.fakes.kafka_broker import create_topic, kafka_broker
-from tests.fakes.queue_load import Host, build_orders, hosted, wait_until
+from tests.fakes.patience import wait_until
+from tests.fakes.queue_load import Host, build_orders, hosted
 from tests.fakes.sasl_gate import SaslGate
 
 SASL = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "ann", "sasl.password": "correct"}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.queue_load import Load, Report, build_orders, hosted, settle, sniping, wait_until
+from tests.fakes.patience import wait_until
+from tests.fakes.queue_load import Load, Report, build_orders, hosted, settle, sniping
 
 COUNTS = [400, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 

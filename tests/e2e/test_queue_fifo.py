@@ -11,7 +11,8 @@ import boto3
 import pytest
 
 from tests.fakes.moto_cloud import moto_cloud
-from tests.fakes.queue_load import Event, build_orders, hosted, wait_until
+from tests.fakes.patience import wait_until
+from tests.fakes.queue_load import Event, build_orders, hosted
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 

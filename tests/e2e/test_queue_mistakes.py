@@ -12,8 +12,9 @@ import requests
 
 from tests.fakes.emulator_process import REPOSITORY
 from tests.fakes.kafka_broker import Gate, create_topic, kafka_broker
+from tests.fakes.patience import wait_until
 from tests.fakes.ports import free_port
-from tests.fakes.queue_load import build_orders, hosted, wait_until
+from tests.fakes.queue_load import build_orders, hosted
 
 GRAPH = """
 import fnkit

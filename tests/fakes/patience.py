@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 def quickest(measure: Callable[[], float], limit_s: float, *, tries: int = 5) -> float:

@@ -21,6 +21,7 @@ from typing import Any
 
 from fnkit.functions.queues.local import LocalQueue
 from tests.fakes.emulator_process import REPOSITORY, EmulatorProcess, start
+from tests.fakes.patience import wait_until
 from tests.fakes.ports import free_port
 
 PROJECT = Path(__file__).parents[1] / "projects" / "queues"
@@ -283,14 +284,6 @@ def settle(
     if ordered:
         assert out_of_order(lines) == []
     return counts
-
-
-def wait_until(condition: Callable[[], bool], what: str, *, patience_s: float = 90.0) -> None:
-    """Wait until *condition* holds; fail after *patience_s*."""
-    until = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < until, f"waited {patience_s} s for {what}"
-        select.select([], [], [], 0.05)
 
 
 def lost(load: Load, dead: list[dict[str, object]]) -> set[Event]:
