@@ -32,19 +32,11 @@ from fnkit.project.loaded import Loaded
 from tests.fakes import moto_stacks
 from tests.fakes.emulator_process import REPOSITORY, emulator
 from tests.fakes.moto_cloud import moto_cloud, reset
+from tests.fakes.sources import COUNTING
 
 REGION, BUCKET = "eu-central-1", "bundles"
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-APP = """
-class Count:
-    def do(self, body):
-        for number in range(body["count"]):
-            yield number
-
-class Mark:
-    def do(self, number):
-        return f"<{number}>\\n"
-
+APP = f"""{COUNTING}
 class Keep:
     def do(self, body):
         return body

@@ -24,29 +24,10 @@ from fnkit.manifest import Flow, Function, Manifest, Step
 from fnkit.project.loaded import Loaded
 from tests.fakes.builds import with_size
 from tests.fakes.moto_cloud import moto_cloud, reset
+from tests.fakes.sources import COUNTING, GREETER
 
 REGION = "eu-central-1"
 APP = "class Greet:\n    def do(self, x):\n        return 'hello'\n"
-SERVE = """
-import fnkit
-
-class Greet:
-    def do(self, body):
-        return "hello"
-
-fn = fnkit.code_to_function(name="chat", kind="serving")
-fn.set_topology("flow", engine="async").to("Greet").respond()
-"""
-STREAMING = """
-class Count:
-    def do(self, body):
-        for number in range(body["count"]):
-            yield number
-
-class Mark:
-    def do(self, number):
-        return f"<{number}>\\n"
-"""
 SHOUT = "class Shout:\n    def do(self, x):\n        return str(x).upper()\n"
 
 
@@ -242,7 +223,7 @@ def test_a_long_upload_tells_how_far_it_is(project: Path, tmp_path: Path, endpoi
 
 
 def test_a_step_file_is_built_and_deployed_at_once_as_its_options_say(tmp_path: Path, endpoint: str) -> None:
-    (tmp_path / "serve.py").write_text(SERVE)
+    (tmp_path / "serve.py").write_text(GREETER)
     common = ("--endpoint-url", endpoint, "--region", REGION, "--json", "--stage", "qa")
 
     done = _fnkit("deploy", str(tmp_path / "serve.py"), *common, "--placement", "fused", "--stream-runtime", "wrapper")
@@ -256,7 +237,7 @@ def test_a_step_file_is_built_and_deployed_at_once_as_its_options_say(tmp_path: 
 
 
 def test_a_script_deploys_itself_to_aws(tmp_path: Path, endpoint: str) -> None:
-    (tmp_path / "serve.py").write_text(SERVE + 'print(fn.deploy(target="aws"))\n')
+    (tmp_path / "serve.py").write_text(GREETER + 'print(fn.deploy(target="aws"))\n')
     environ = _environ(**CREDENTIALS, AWS_ENDPOINT_URL=endpoint, AWS_REGION=REGION)
 
     done = subprocess.run(
@@ -365,7 +346,7 @@ def test_an_unknown_profile_is_a_matter_of_credentials(project: Path, tmp_path: 
 def test_the_zips_that_moto_stores_run_in_the_emulator(tmp_path: Path, endpoint: str) -> None:
     root = tmp_path / "project"
     root.mkdir()
-    (root / "app.py").write_text(STREAMING)
+    (root / "app.py").write_text(COUNTING)
     steps = (Step("count", target="app:Count"), Step("mark", target="app:Mark", after=("count",), responder=True))
     entry = Function("chat", "entry", streaming=True)
     built = build(Loaded(Manifest("chat", Flow(steps), functions=(entry,), streaming=True), root), tmp_path / "out")

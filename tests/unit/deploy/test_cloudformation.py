@@ -19,22 +19,12 @@ from fnkit.errors import BundleError
 from fnkit.functions import place
 from fnkit.manifest import Flow, Function, Manifest, Step
 from tests.fakes.builds import fake_build
-
-SERVE = """
-import fnkit
-
-class Greet:
-    def do(self, body):
-        return "hello"
-
-fn = fnkit.code_to_function(name="chat", kind="serving")
-fn.set_topology("flow", engine="async").to("Greet").respond()
-"""
+from tests.fakes.sources import GREETER
 
 
 @pytest.fixture
 def script(tmp_path: Path) -> str:
-    (tmp_path / "serve.py").write_text(SERVE)
+    (tmp_path / "serve.py").write_text(GREETER)
     return str(tmp_path / "serve.py")
 
 
