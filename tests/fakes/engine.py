@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from typing import Any
 
-from fnkit.engine import Context, Event, FlowTopology, Response, WireResponse, compile_flow
+from fnkit.engine import Context, Event, FlowTopology, Many, Response, WireResponse, compile_flow
 from fnkit.engine.context import Logger
 from fnkit.manifest.model import Flow, Function, Manifest, Step
 
@@ -120,6 +120,20 @@ class Ident:
 class AIdent:
     async def do(self, body: Any) -> Any:
         return body
+
+
+class Split:
+    """Makes two events of one."""
+
+    def do(self, body: object) -> Many:
+        return Many(["x", "y"])
+
+
+class Ticks:
+    """Streams two numbers."""
+
+    def do(self, body: object) -> Iterator[int]:
+        yield from range(2)
 
 
 class Mark:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from fnkit.engine import Event, Many, drive
+from fnkit.engine import Event, drive
 from fnkit.engine.answer import Answer
 from fnkit.functions.envelope import read_call, render_call
 from fnkit.manifest.model import Function, Step
@@ -32,21 +31,6 @@ class AKeys(Keys):
         return super().do_event(event)
 
 
-class Ident:
-    def do(self, body: object) -> object:
-        return body
-
-
-class Split:
-    def do(self, body: object) -> Many:
-        return Many(["x", "y"])
-
-
-class Ticks:
-    def do(self, body: object) -> Iterator[int]:
-        yield from range(2)
-
-
 class Again:
     def do(self, body: int) -> int:
         return body + 1
@@ -65,7 +49,7 @@ class Join:
 def keys_of(*steps: Step, body: object = 0, **options: Any) -> list[str]:
     """Run an event called `e` and return the keys that its steps have seen, sorted."""
     seen: list[str] = []
-    names: dict[str, type] = {kind.__name__: kind for kind in (Ident, Split, Ticks, Again, Join)}
+    names: dict[str, type] = {kind.__name__: kind for kind in (Again, Join)}
     names |= {kind.__name__: type(kind.__name__, (kind,), {"seen": seen}) for kind in (Keys, AKeys)}
     topology = flow(*steps, names=names, **options)
 

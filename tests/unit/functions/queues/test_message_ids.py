@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from fnkit.engine import Event, Many, drive
+from fnkit.engine import Event, drive
 from fnkit.functions.queues.message import Message
 from fnkit.functions.queues.spec import QueueSpec, read_spec
 from fnkit.functions.queues.writer import to_message
 from fnkit.manifest.model import Step
 from fnkit.runtime.queue_events import read_batch
 from tests.fakes.engine import flow
-
-
-class Split:
-    def do(self, body: object) -> Many:
-        return Many(["x", "y"])
-
-
-class Ticks:
-    def do(self, body: object) -> Iterator[int]:
-        yield from range(2)
 
 
 class Keep:
@@ -47,7 +36,7 @@ def spec() -> QueueSpec:
 def written(target: str, name: str = "out") -> list[Message]:
     keep = Keep()
     steps = (Step("s", target=target), Step(name, "queue", args={"path": "dummy://"}, after=("s",)))
-    topology = flow(*steps, names={"Split": Split, "Ticks": Ticks}, queue=lambda _step: keep)
+    topology = flow(*steps, queue=lambda _step: keep)
     drive(topology.process(Event(1, id="e", headers={"X-Amzn-Trace-Id": "Root=1", "Traceparent": "00-1-2-01"})))
     return keep.messages
 
