@@ -24,11 +24,5 @@ def test_every_accepted_event_is_processed_or_a_dead_letter_when_workers_and_the
 
     with hosted(built, tmp_path, "--env", "CRASH=0.02", "--max-environments", "4", **ASYNCHRONOUS) as host:
         load = Load(host, count, status=202)
-        load.begin()
-        load.wait_until_accepted(count // 3)
-        host.kill()
-        host.start()
-        load.wait_until_accepted(count * 2 // 3)
-        host.kill(group=True)
-        host.start()
+        load.go_through_kills()
         settle(host, load, record_testsuite_property, "asynchronous", dead="plain.async", ordered=False)

@@ -42,10 +42,7 @@ def test_sqs_loses_nothing_when_workers_and_the_emulator_are_killed(
     tmp_path: Path, sqs_cloud: str, count: int, record_testsuite_property: Report
 ) -> None:
     sqs = client("sqs", sqs_cloud)
-    graves = sqs.create_queue(QueueName="graves")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=graves, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "8"})
-    sqs.create_queue(QueueName="orders", Attributes={"RedrivePolicy": redrive, "VisibilityTimeout": "2"})
+    graves = _orders_with_graves(sqs, receives=8, visibility_s=2)
     built = build_orders(tmp_path / "build", "sqs://orders")
 
     with hosted(built, tmp_path, "--env", "CRASH=0.01", *_reaching(sqs_cloud)) as host:
@@ -78,10 +75,7 @@ def test_kinesis_loses_nothing_when_workers_and_the_emulator_are_killed(
 
 def test_a_poisonous_event_goes_where_the_redrive_policy_of_sqs_says(tmp_path: Path, sqs_cloud: str) -> None:
     sqs = client("sqs", sqs_cloud)
-    graves = sqs.create_queue(QueueName="graves")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=graves, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": "2"})
-    sqs.create_queue(QueueName="orders", Attributes={"RedrivePolicy": redrive, "VisibilityTimeout": "1"})
+    graves = _orders_with_graves(sqs, receives=2, visibility_s=1)
     built = build_orders(tmp_path / "build", "sqs://orders")
 
     with hosted(built, tmp_path, *_reaching(sqs_cloud)) as host:
@@ -103,6 +97,15 @@ def test_a_poisonous_event_of_kinesis_is_a_dead_letter_and_its_shard_goes_on(tmp
 
     assert host.lines() == [("k", number) for number in range(10) if number != 5]
     assert host.dead("jobs.dead") == [{"key": "k", "n": 5, "poison": True}]
+
+
+def _orders_with_graves(sqs: Any, *, receives: int, visibility_s: int) -> str:
+    """Make the queue `orders`, and return the URL of the queue of what it has delivered *receives* times in vain."""
+    graves: str = sqs.create_queue(QueueName="graves")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=graves, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": str(receives)})
+    sqs.create_queue(QueueName="orders", Attributes={"RedrivePolicy": redrive, "VisibilityTimeout": str(visibility_s)})
+    return graves
 
 
 def _reaching(cloud: str) -> tuple[str, ...]:

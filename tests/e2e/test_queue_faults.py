@@ -21,13 +21,7 @@ def test_nothing_is_lost_when_workers_and_the_emulator_are_killed(
     with hosted(built, tmp_path, "--env", "CRASH=0.01") as host:
         with sniping(host) as shot:
             load = Load(host, count)
-            load.begin()
-            load.wait_until_accepted(count // 3)
-            host.kill()
-            host.start()
-            load.wait_until_accepted(count * 2 // 3)
-            host.kill(group=True)
-            host.start()
+            load.go_through_kills()
             load.finish()
         settle(host, load, record_testsuite_property, "local queue", shot=len(shot))
 

@@ -194,6 +194,14 @@ class Load:
     def wait_until_accepted(self, number: int) -> None:
         wait_until(lambda: len(self.accepted) >= number, f"{number} events to be accepted", patience_s=300)
 
+    def go_through_kills(self) -> None:
+        """Begin; kill the emulator's main process after a third of the events, and all of its processes after two thirds."""
+        self.begin()
+        for part, group in ((1, False), (2, True)):
+            self.wait_until_accepted(part * self.count // 3)
+            self.host.kill(group=group)
+            self.host.start()
+
     def cut(self) -> None:
         """Send no more: what has been accepted by now is all there is."""
         self._cut.set()
