@@ -58,59 +58,52 @@ APART = (
 CONTAINED = ("stream", "async stream that fails in its middle", "request line, query and cookies", "status, headers and cookies")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FUSED)
-def test_the_emulator_answers_in_the_same_way(name: str, bundles: dict[str, Built], tmp_path: Path) -> None:
+def check_served(
+    host: Callable[[Built, Path], AbstractContextManager[Host]], name: str, bundles: dict[str, Built], folder: Path
+) -> None:
+    """Ask the case called *name* twice of *host*, which is processes of their own: texts of faults stay in their logs."""
     case = BY_NAME[name]
-    with emulated(bundles[name], tmp_path) as running:
+    with host(bundles[name], folder / "logs") as running:
         found = [running.ask(case.request) for _ in range(2)]
 
     for outcome in found:
         check(outcome, replace(case.outcome, fault="?" if case.outcome.fault else ""), buffered=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUSED)
+def test_the_emulator_answers_in_the_same_way(name: str, bundles: dict[str, Built], tmp_path: Path) -> None:
+    check_served(emulated, name, bundles, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", APART)
 def test_so_does_a_graph_whose_steps_are_functions_of_their_own(name: str, apart: dict[str, Built], tmp_path: Path) -> None:
-    case = BY_NAME[name]
-    with emulated(apart[name], tmp_path) as running:
-        found = [running.ask(case.request) for _ in range(2)]
-
-    for outcome in found:
-        check(outcome, replace(case.outcome, fault="?" if case.outcome.fault else ""), buffered=False)
-
-
-def in_containers(name: str, bundles: dict[str, Built], tmp_path: Path) -> None:
-    case = BY_NAME[name]
-    with contained(bundles[name], tmp_path / "logs") as running:
-        found = [running.ask(case.request) for _ in range(2)]
-
-    for outcome in found:
-        check(outcome, replace(case.outcome, fault="?" if case.outcome.fault else ""), buffered=False)
+    check_served(emulated, name, apart, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONTAINED)
 def test_a_container_answers_in_the_same_way(name: str, bundles: dict[str, Built], tmp_path: Path) -> None:
-    in_containers(name, bundles, tmp_path)
+    check_served(contained, name, bundles, tmp_path)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(BY_NAME.keys() - CONTAINED))
 def test_a_container_answers_all_other_cases_too(name: str, bundles: dict[str, Built], tmp_path: Path) -> None:
-    in_containers(name, bundles, tmp_path)
+    check_served(contained, name, bundles, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["stream through a step", "status, headers and cookies"])
 def test_so_do_containers_that_call_each_other(name: str, apart: dict[str, Built], tmp_path: Path) -> None:
-    in_containers(name, apart, tmp_path)
+    check_served(contained, name, apart, tmp_path)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in APART if name not in ("stream through a step", "status, headers and cookies")])
 def test_containers_that_call_each_other_answer_all_other_cases_too(name: str, apart: dict[str, Built], tmp_path: Path) -> None:
-    in_containers(name, apart, tmp_path)
+    check_served(contained, name, apart, tmp_path)
 
 
 def check(found: Outcome, expected: Outcome, *, buffered: bool) -> None:
