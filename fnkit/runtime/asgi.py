@@ -306,7 +306,7 @@ def load(environ: Mapping[str, str]) -> Host:
     function = bundle.function
     known = {"AWS_LAMBDA_FUNCTION_NAME": function.name, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb)}
     limits = Limits.of(function, environ)
-    application = load_application(root, {**known, **environ}, Log(environ))
+    application = load_application(bundle, {**known, **environ}, Log(environ))
     return Host(application, limits, internal=function.kind != "entry")
 
 

@@ -11,7 +11,7 @@ import sys
 
 from fnkit.lean import dumps, loads
 from fnkit.runtime.invocation import Whole
-from fnkit.runtime.loading import load_application
+from fnkit.runtime.loading import Bundle, load_application
 from fnkit.runtime.logs import Log
 from fnkit.runtime.managed import ManagedHost, Raw, enable_streaming
 
@@ -39,7 +39,7 @@ def _start() -> ManagedHost:
     root = os.environ.get("LAMBDA_TASK_ROOT") or os.getcwd()
     if root not in sys.path:
         sys.path.insert(0, root)
-    application = load_application(root, os.environ, log, streams=not complaint)
+    application = load_application(Bundle(root), os.environ, log, streams=not complaint)
     return ManagedHost(application, os.environ.get("AWS_LAMBDA_RUNTIME_API", ""))
 
 

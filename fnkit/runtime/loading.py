@@ -114,9 +114,8 @@ class Calls:
         return await self._loaded().answer(envelope, context, streams=streams)
 
 
-def load_application(root: str, environ: Mapping[str, str], log: Log, *, streams: bool = True) -> Application:
-    """Return the function whose bundle is unpacked in *root*. Raises whatever is wrong with it, or with the user's code."""
-    bundle = Bundle(root)
+def load_application(bundle: Bundle, environ: Mapping[str, str], log: Log, *, streams: bool = True) -> Application:
+    """Return the function of *bundle*. Raises whatever is wrong with it, or with the user's code."""
     manifest, function = bundle.manifest, bundle.function
     context = Context(
         parameters=manifest.parameters,
@@ -125,7 +124,7 @@ def load_application(root: str, environ: Mapping[str, str], log: Log, *, streams
         streaming=manifest.streaming,
         function_uri=f"{manifest.project}/{function.name}",
     )
-    code = UserCode(root, function)
+    code = UserCode(bundle.root, function)
 
     def load(name: str) -> RemoteStep:
         load_step: Callable[..., RemoteStep] = import_module("fnkit.engine.alone").load_step

@@ -14,7 +14,7 @@ from fnkit.lean import import_module
 from fnkit.runtime import plain
 from fnkit.runtime.client import RuntimeClient, RuntimeGone
 from fnkit.runtime.invocation import Failure
-from fnkit.runtime.loading import failure_at_start, load_application
+from fnkit.runtime.loading import Bundle, failure_at_start, load_application
 from fnkit.runtime.logs import Log
 from fnkit.runtime.paths import arrange_paths
 from fnkit.runtime.protocol import ProtocolError
@@ -48,7 +48,7 @@ def main(bundle_dir: str, environ: Mapping[str, str]) -> int:
     client = RuntimeClient(plain.connector(host), host)
     try:
         arrange_paths(bundle_dir, environ)
-        application = load_application(bundle_dir, environ, log)
+        application = load_application(Bundle(bundle_dir), environ, log)
         concurrency = read_concurrency(environ)
         if environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
             drive(client.restore())
